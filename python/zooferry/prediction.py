@@ -1,0 +1,184 @@
+"""Whole-image and tiled prediction with halo: the reference that every host is compared with.
+
+The image is padded at the high end of every spatial axis (mirrored without repeating the border pixel) up to a
+multiple of the step. Tiles start on multiples of the step; the last tile is shifted inwards so that its outer edge
+is the padded image's edge. With a halo that covers the network's reach, tiled and whole prediction are equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zooferry.errors import ZooferryError
+from zooferry.normalization import Operation, apply_operations
+
+Network = Callable[[np.ndarray], np.ndarray]
+Tile = tuple[int, int, int]  # start, first kept pixel, end of the kept pixels; all in pixels of the padded image
+DEFAULT_TILE_PIXELS = {2: 1024 * 1024, 3: 64 * 256 * 256}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with all that is needed to use it on an image.
+
+    Attributes
+    ----------
+    name : str
+    axes : tuple of str
+        Axis ids in network order: batch, channel, (z), y, x.
+    channels : int
+        Channels the network takes.
+    step, minimum, halo : tuple of int
+        One entry per spatial axis, in pixels.
+    preprocessing, postprocessing : tuple of Operation
+        Done on whole images in network order.
+    network : callable
+        float32 array B C (Z) Y X -> the same with the output's channels.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    channels: int
+    step: tuple[int, ...]
+    minimum: tuple[int, ...]
+    halo: tuple[int, ...]
+    preprocessing: tuple[Operation, ...]
+    postprocessing: tuple[Operation, ...]
+    network: Network
+
+    @property
+    def dims(self) -> int:
+        """Number of spatial axes."""
+        return len(self.step)
+
+
+def plan_tiles(length: int, tile: int, halo: int, step: int) -> list[Tile]:
+    """Tiles along one axis.
+
+    Parameters
+    ----------
+    length : int
+        Padded length of the axis, a multiple of `step`.
+    tile, halo, step : int
+        Tile length, halo on either side and step in pixels; tile and halo are rounded up to multiples of the step.
+
+    Returns
+    -------
+    list of (start, keep_from, keep_to)
+        The kept parts follow each other without gap or overlap.
+
+    Examples
+    --------
+    >>> plan_tiles(20, 12, 4, 2)
+    [(0, 0, 8), (4, 8, 12), (8, 12, 20)]
+    """
+    tile, halo = -(-tile // step) * step, -(-halo // step) * step
+    if tile >= length:
+        return [(0, 0, length)]
+    core = tile - 2 * halo
+    if core <= 0:
+        raise ZooferryError(f"a tile of {tile} pixels holds nothing but halo; use at least {2 * halo + step}")
+    tiles: list[Tile] = []
+    kept = 0
+    for start in range(0, length, core):
+        start = min(start, length - tile)
+        end = length if start == length - tile else start + tile - halo
+        tiles.append((start, kept, end))
+        kept = end
+        if end == length:
+            break
+    return tiles
+
+
+def pad(image: np.ndarray, step: Sequence[int], minimum: Sequence[int]) -> np.ndarray:
+    """Mirror the high end of the spatial (last) axes up to a multiple of `step` and at least `minimum` pixels."""
+    sizes = image.shape[-len(step) :]
+    wanted = [-(-max(n, m) // s) * s for n, s, m in zip(sizes, step, minimum, strict=True)]
+    lead = image.ndim - len(step)
+    for axis, (size, goal) in enumerate(zip(sizes, wanted, strict=True), start=lead):
+        if goal > size:
+            width = [(0, 0)] * image.ndim
+            width[axis] = (0, goal - size)
+            image = np.pad(image, width, mode="reflect" if size > 1 else "edge")
+    return image
+
+
+def choose_tile(shape: Sequence[int], model: Model, tile: int | None) -> tuple[int, ...]:
+    """Tile lengths per spatial axis: the whole image where it is small, else even tiles around the default volume."""
+    halo = [-(-h // s) * s for h, s in zip(model.halo, model.step, strict=True)]
+    if tile is not None:
+        return tuple(max(tile, 2 * h + s) for h, s in zip(halo, model.step, strict=True))
+    if np.prod(shape) <= DEFAULT_TILE_PIXELS[model.dims]:
+        return tuple(shape)
+    lengths = {2: (1024, 1024), 3: (64, 256, 256)}[model.dims]
+    return tuple(max(n, 3 * h + s) for n, h, s in zip(lengths, halo, model.step, strict=True))
+
+
+def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    """Run the bare network over one normalised image.
+
+    Parameters
+    ----------
+    model : Model
+    image : ndarray
+        float32 B C (Z) Y X.
+    tile : int, optional
+        Tile length in pixels for every spatial axis; by default chosen from the image's size.
+
+    Returns
+    -------
+    ndarray
+        float32 B C (Z) Y X with the sizes of `image`.
+    """
+    sizes = image.shape[2:]
+    padded = pad(image, model.step, model.minimum)
+    lengths = padded.shape[2:]
+    tiles = choose_tile(lengths, model, tile)
+    plans = [plan_tiles(*a) for a in zip(lengths, tiles, model.halo, model.step, strict=True)]
+    sides = [-(-min(t, n) // s) * s for t, n, s in zip(tiles, lengths, model.step, strict=True)]
+    result: np.ndarray | None = None
+    for windows in itertools.product(*plans):
+        read = tuple(slice(start, start + side) for (start, _, _), side in zip(windows, sides, strict=True))
+        part = model.network(np.ascontiguousarray(padded[(..., *read)]))
+        if result is None:
+            result = np.empty((*part.shape[:2], *lengths), np.float32)
+        keep = tuple(slice(first, end) for _, first, end in windows)
+        inside = tuple(slice(first - start, end - start) for start, first, end in windows)
+        result[(..., *keep)] = part[(..., *inside)]
+    assert result is not None  # a plan always holds a tile
+    return result[(..., *[slice(n) for n in sizes])]
+
+
+def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    """Restore one raw image: normalise the whole image, run the network in tiles, scale back.
+
+    Parameters
+    ----------
+    model : Model
+    image : ndarray
+        Raw grey values C (Z) Y X.
+
+    Returns
+    -------
+    ndarray
+        float32 C (Z) Y X.
+
+    Raises
+    ------
+    ZooferryError
+        The image's channels or axes do not fit the model.
+    """
+    if image.ndim != model.dims + 1:
+        raise ZooferryError(f"{model.name} takes {model.dims} spatial axes; this image has {image.ndim - 1}")
+    if image.shape[0] != model.channels:
+        raise ZooferryError(
+            f"image has {image.shape[0]} channel(s), {model.name} takes {model.channels}; "
+            "split or merge the channels (ImageJ: Image > Color)"
+        )
+    batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes)
+    output = run_network(model, batch, tile=tile)
+    return apply_operations(model.postprocessing, output, model.axes)[0]
