@@ -1,0 +1,29 @@
+"""Flips and quarter turns, drawn once and applied to all arrays alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def flip_and_turn(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """One of the eight symmetries of the y-x plane, the same for the whole batch; z is flipped by chance too.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        B C (Z) Y X, square in y and x; never changed.
+    rng : Generator
+        Source of the choice.
+    """
+    turns = int(rng.integers(4))
+    flips = rng.random(2) < 0.5
+    axes = [axis for axis, flip in zip((-1, -3), flips, strict=True) if flip]
+    volumetric = arrays[0].ndim == 5
+    results = []
+    for array in arrays:
+        turned = np.rot90(array, turns, (-2, -1))
+        turned = np.flip(turned, [a for a in axes if a == -1 or volumetric])
+        results.append(np.ascontiguousarray(turned))
+    return tuple(results)

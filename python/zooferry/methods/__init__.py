@@ -1,0 +1,105 @@
+"""One file per published method: what it needs, its targets, its loss. This file is the plain list of them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from zooferry.errors import ZooferryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import torch
+
+    from zooferry.normalization import Operation
+    from zooferry.settings import Settings
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """What a user chooses a method by."""
+
+    name: str
+    title: str
+    dims: tuple[int, ...]
+    needs_targets: bool
+    data: str
+    paper: str
+
+
+METHODS = (
+    MethodFacts(
+        "n2v", "Noise2Void: denoising learnt from the noisy images alone", (2, 3), False, "noisy images",
+        "Krull, Buchholz and Jug, CVPR 2019, doi:10.1109/CVPR.2019.00223",
+    ),
+    MethodFacts(
+        "care", "CARE: content-aware restoration learnt from registered pairs", (2, 3), True,
+        "noisy images and their clean partners",
+        "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scalings:
+    """The operations around the network.
+
+    Attributes
+    ----------
+    preprocessing, postprocessing : tuple of Operation
+        Of the network's input and output; they go into the package.
+    target : tuple of Operation
+        Applied to training targets only.
+    """
+
+    preprocessing: tuple[Operation, ...]
+    postprocessing: tuple[Operation, ...]
+    target: tuple[Operation, ...] = ()
+
+
+class Method(Protocol):
+    """What a method's module holds; :mod:`zooferry.methods.care` is the shortest example."""
+
+    SETTINGS: type[Settings]
+
+    def scalings(self, settings: Settings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:
+        """Operations from the raw training images, each C (Z) Y X."""
+
+    def build_network(self, settings: Settings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """A fresh network."""
+
+    def network_arguments(
+        self, settings: Settings, dims: int, in_channels: int, out_channels: int
+    ) -> dict[str, object]:
+        """The architecture's keyword arguments, as the package stores them."""
+
+    def loss(
+        self, network: torch.nn.Module, arrays: tuple[np.ndarray, ...], settings: Settings, rng: np.random.Generator
+    ) -> torch.Tensor:
+        """Loss of one batch of normalised patches, each B C (Z) Y X."""
+
+    def foreground(self, settings: Settings) -> float:
+        """Patches whose brightest target pixel is below this (normalised units) are drawn again."""
+
+
+def facts(name: str) -> MethodFacts:
+    """Facts of a method.
+
+    Raises
+    ------
+    ZooferryError
+        There is no such method; the message lists those that exist.
+    """
+    for method in METHODS:
+        if method.name == name:
+            return method
+    raise ZooferryError(f"unknown method {name!r}; allowed: {', '.join(m.name for m in METHODS)}")
+
+
+def load(name: str) -> Method:
+    """The module of a method (this imports torch)."""
+    module: Method = importlib.import_module(f"zooferry.methods.{facts(name).name}")  # type: ignore[assignment]
+    return module

@@ -1,0 +1,103 @@
+"""Choose windows once and cut the same from every array; split by image, never by patch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zooferry.errors import ZooferryError
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """One normalised image, channel first.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    image : ndarray
+        float32 C (Z) Y X.
+    target : ndarray or None
+        float32 C (Z) Y X, same spatial sizes; None for self-supervised methods.
+    """
+
+    name: str
+    image: np.ndarray
+    target: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Image, and target if there is one."""
+        return (self.image,) if self.target is None else (self.image, self.target)
+
+
+def split_images(count: int, fraction: float, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Indices of the images for training and for validation; both are non-empty where there are two images."""
+    if count < 2 or fraction == 0:
+        return list(range(count)), []
+    order = rng.permutation(count)
+    held = min(count - 1, max(1, round(count * fraction)))
+    return sorted(int(i) for i in order[held:]), sorted(int(i) for i in order[:held])
+
+
+def split_rows(sample: TrainingSample, fraction: float, least: int) -> tuple[TrainingSample, TrainingSample]:
+    """One image cut along y into a training and a validation part of at least `least` rows each, without overlap."""
+    rows = sample.image.shape[-2]
+    held = max(least, round(rows * fraction))
+    cut = rows - held
+    parts = [tuple(a[..., s, :] for a in sample.arrays) for s in (slice(0, cut), slice(cut, rows))]
+    first, second = (TrainingSample(sample.name, *p) for p in parts)
+    return first, second
+
+
+class PatchSampler:
+    """Draw random windows from images, each image with a probability proportional to its size.
+
+    Parameters
+    ----------
+    samples : sequence of TrainingSample
+    patch : tuple of int
+        Sides per spatial axis, pixels.
+    foreground : float
+        A window is drawn again (up to 5 times) while its brightest pixel of the target (or image) is below this
+        value in normalised units; -inf takes every window. It is the background rejection of Weigert 2018.
+
+    Raises
+    ------
+    ZooferryError
+        An image is smaller than a patch.
+    """
+
+    def __init__(self, samples: Sequence[TrainingSample], patch: tuple[int, ...], foreground: float = -np.inf) -> None:
+        self.samples, self.patch, self.foreground = list(samples), patch, foreground
+        for sample in self.samples:
+            sizes = sample.image.shape[1:]
+            if any(n < p for n, p in zip(sizes, patch, strict=True)):
+                raise ZooferryError(
+                    f"{sample.name}: image of {_times(sizes)} pixels is smaller than a patch of {_times(patch)}; "
+                    "use larger images or a smaller patch (--set patch=...)"
+                )
+        volume = np.array([s.image[0].size for s in self.samples], float)
+        self.chance = volume / volume.sum()
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """`count` windows: an array B C (Z) Y X of the images and, where there are targets, one of the targets."""
+        drawn = [self._window(rng) for _ in range(count)]
+        return tuple(np.stack(arrays) for arrays in zip(*drawn, strict=True))
+
+    def _window(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        for _ in range(5):
+            sample = self.samples[rng.choice(len(self.samples), p=self.chance)]
+            corner = [rng.integers(0, n - p + 1) for n, p in zip(sample.image.shape[1:], self.patch, strict=True)]
+            window = (..., *[slice(c, c + p) for c, p in zip(corner, self.patch, strict=True)])
+            parts = tuple(a[window] for a in sample.arrays)
+            if parts[-1].max() >= self.foreground:
+                break
+        return parts
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(str(n) for n in sizes)

@@ -1,0 +1,163 @@
+"""Settings of a training run: a few frozen values, checked in one place, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from zooferry.errors import ZooferryError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that every method has.
+
+    Attributes
+    ----------
+    dims : int
+        Spatial axes of the network; 0 chooses 3 if every image has a z axis, else 2.
+    patch : int
+        Side of the training patches in y and x, pixels.
+    patch_z : int
+        Their depth in slices (3D only).
+    batch : int
+        Patches per training step.
+    steps : int
+        Training steps; with a time budget, whichever ends first.
+    validate_every : int
+        Steps between two validations.
+    patience : int
+        Stop after this many validations without a better validation loss; 0 never stops early.
+    learning_rate : float
+        Highest rate of AdamW; reached after `warmup` steps, then a half cosine down to 1 %.
+    warmup : int
+        Steps of linear warm-up.
+    weight_decay : float
+        Of AdamW.
+    validation_fraction : float
+        Part of the images (never of the patches) kept for validation. One image gives its last rows instead.
+    augment : bool
+        Flips and quarter turns in the y-x plane.
+    width, depth, kernel : int
+        Of the U-Net: feature channels of the first level, number of halvings, side of the kernels.
+    precision : str
+        Of Lightning Fabric: "32-true", "bf16-mixed" or "16-mixed" (GPU).
+    seed : int
+        Of everything that is random.
+    """
+
+    dims: int = 0
+    patch: int = 64
+    patch_z: int = 16
+    batch: int = 8
+    steps: int = 2000
+    validate_every: int = 50
+    patience: int = 0
+    learning_rate: float = 2e-3
+    warmup: int = 20
+    weight_decay: float = 1e-4
+    validation_fraction: float = 0.1
+    augment: bool = True
+    width: int = 16
+    depth: int = 2
+    kernel: int = 3
+    precision: str = "32-true"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises
+        ------
+        ZooferryError
+            The first value that is out of its range.
+        """
+        limits: Mapping[str, tuple[float, float]] = {
+            "patch": (8, 4096), "patch_z": (1, 1024), "batch": (1, 4096), "steps": (1, 10**9),
+            "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
+            "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
+            "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            self._require(name, low <= getattr(self, name) <= high, f"{low} to {high}")
+        self._require("dims", self.dims in (0, 2, 3), "2, 3, or 0 to choose from the images")
+        self._require("kernel", self.kernel % 2 == 1, "an odd number of pixels")
+        precisions = ("32-true", "bf16-mixed", "16-mixed")
+        self._require("precision", self.precision in precisions, ", ".join(precisions))
+        for name in ("patch", "patch_z"):
+            step = 2**self.depth
+            self._require(name, getattr(self, name) % step == 0, f"a multiple of {step} (2 to the power of depth)")
+
+    def _require(self, name: str, fine: bool, allowed: str) -> None:
+        if not fine:
+            raise ZooferryError(f"setting {name} is {getattr(self, name)}; allowed: {allowed}")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def build_settings(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Settings of one method from its defaults and the user's values.
+
+    Raises
+    ------
+    ZooferryError
+        An unknown key (the allowed ones are listed) or a value of another type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ZooferryError(f"unknown setting {', '.join(unknown)}; allowed: {', '.join(sorted(fields))}")
+    return kind(**{key: _converted(key, value, type(fields[key].default)) for key, value in values.items()})
+
+
+def _converted(key: str, value: Any, kind: type) -> Any:
+    text = value if isinstance(value, str) else None
+    try:
+        if kind is bool:
+            if isinstance(value, bool):
+                return value
+            return {"true": True, "false": False}[str(value).lower()]
+        if kind is int:
+            number = float(value) if text is None else float(text)
+            if number != int(number) or isinstance(value, bool):
+                raise ValueError
+            return int(number)
+        return kind(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ZooferryError(f"setting {key} is {value!r}; allowed: a value of type {kind.__name__}") from None
+
+
+def read_settings(file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+    """Values of a YAML file, overridden by ``key=value`` assignments.
+
+    Raises
+    ------
+    ZooferryError
+        The file cannot be read or is no mapping; an assignment has no "=".
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ZooferryError(f"{file}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
+        if not isinstance(loaded, dict):
+            raise ZooferryError(f"{file}: holds {type(loaded).__name__}; allowed: lines of the form 'key: value'")
+        values.update({str(k): v for k, v in loaded.items()})
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ZooferryError(f"--set {assignment}: no '='; write --set key=value")
+        values[key.strip()] = yaml.safe_load(value) if value else ""
+    return values
+
+
+def changed_settings(settings: Settings) -> dict[str, Any]:
+    """Those that differ from the method's defaults."""
+    return {f.name: v for f in dataclasses.fields(settings) if (v := getattr(settings, f.name)) != f.default}
