@@ -1,0 +1,190 @@
+"""Run a model inside a real headless ImageJ, through the Jython command that Fiji users have in their menu.
+
+Each call starts one child process with a JVM of its own, for any number of images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zooferry
+from zooferry.errors import HostAbsentError, ZooferryError
+from zooferry.hosts import jvm
+
+EVENT = "@zooferry "  # begins the worker's lines that are meant for this module
+SCRIPT = "scripts/Plugins/Zooferry/Run_Zooferry_Model.py"
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """How one image went.
+
+    `result` is the 32-bit ImageJ TIFF (axes and calibration of the source), None if `message` says why not;
+    `seconds` is the wall time of reading, restoring and writing, `inference_seconds` what the network took of it.
+    """
+
+    source: Path
+    result: Path | None
+    message: str
+    seconds: float
+    engine: str
+    inference_seconds: float
+
+
+def imagej_version() -> str:
+    """The version of ImageJ that `run_images` starts."""
+    return jvm.IMAGEJ_VERSION
+
+
+def availability() -> str:
+    """Why this host cannot be used; empty if it can. Starts nothing and asks no network."""
+    try:
+        jvm.find_java()
+        fiji_scripts()
+    except ZooferryError as problem:
+        return str(problem)
+    return ""
+
+
+def fiji_scripts() -> Path:
+    """The folder with the Fiji scripts and their library: inside the installed package or beside the checkout."""
+    home = Path(zooferry.__file__).resolve().parent
+    for folder in (home / "fiji_scripts", home.parent.parent / "fiji_scripts"):
+        if (folder / SCRIPT).is_file():
+            return folder
+    raise HostAbsentError(f"the Fiji scripts are not beside {home}: reinstall zooferry")
+
+
+def run_images(
+    package: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    tile: int | None = None,
+    threads: int | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> list[ImageResult]:
+    """Restore images inside headless ImageJ; an image that fails does not stop the others.
+
+    Parameters
+    ----------
+    package : Path
+        Folder of an unpacked bioimage.io model with ONNX weights.
+    images : sequence of Path
+        TIFF files; their names without extension must differ.
+    out : Path
+        Folder for `<stem>.tif`; made if missing.
+    tile : int, optional
+        Length of a tile in pixels along each axis; by default chosen from the free memory.
+    threads : int, optional
+        Threads of ONNX Runtime; by default one per processor.
+    on_line : callable, optional
+        Gets each line that ImageJ and the engine print.
+
+    Returns
+    -------
+    list of ImageResult
+        In the order of `images`.
+
+    Raises
+    ------
+    HostAbsentError
+        If Java or the jars are missing.
+    """
+    _check(package, images, tile, threads)
+    out.mkdir(parents=True, exist_ok=True)
+    job = {
+        "package": str(package.resolve()),
+        "images": [str(image.resolve()) for image in images],
+        "out": str(out.resolve()),
+        "tile": tile or 0,
+        "threads": threads or 0,
+        "fiji_scripts": str(fiji_scripts()),
+    }
+    jvm.find_java()
+    with tempfile.TemporaryDirectory(prefix="zooferry-imagej-") as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps(job), encoding="utf-8")
+        done, ending = _run_worker(path, on_line or (lambda _: None))
+    lost = {"message": f"ImageJ ended before this image was done: {ending}"}
+    return [_result(image, done.get(number, lost)) for number, image in enumerate(images)]
+
+
+def _check(package: Path, images: Sequence[Path], tile: int | None, threads: int | None) -> None:
+    if not (package / "rdf.yaml").is_file():
+        raise ZooferryError(f"{package} holds no rdf.yaml: give the folder of an unpacked bioimage.io model")
+    for name, value in (("tile", tile), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
+    twice = [stem for stem, count in Counter(image.stem for image in images).items() if count > 1]
+    if twice:
+        raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
+
+
+def _run_worker(job: Path, on_line: Callable[[str], None]) -> tuple[dict[int, dict[str, Any]], str]:
+    # what the worker said about each image, and its last words
+    done: dict[int, dict[str, Any]] = {}
+    last: deque[str] = deque(maxlen=5)
+    command = [sys.executable, "-m", "zooferry.hosts.imagej_worker", str(job)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env=_environment(),
+    ) as worker:
+        try:
+            for line in _lines(worker):
+                if not line.startswith(EVENT):
+                    last.append(line)
+                    on_line(line)
+                    continue
+                event = json.loads(line[len(EVENT) :])
+                if "absent" in event:
+                    raise HostAbsentError(event["absent"])
+                done[event["number"]] = event
+        except BaseException:
+            worker.kill()
+            raise
+    return done, f"exit code {worker.returncode}; {' | '.join(last) or 'no output'}"
+
+
+def _lines(worker: subprocess.Popen[str]) -> Iterator[str]:
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        if line.strip():
+            yield line.rstrip()
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    parents = [str(Path(zooferry.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, parents))
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONIOENCODING"] = "utf-8"
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    if os.name == "posix" and "utf" not in locale.lower():
+        environment["LC_ALL"] = "C.UTF-8"  # else Java cannot open file names beyond ASCII
+    environment.pop("CLASSPATH", None)
+    return environment
+
+
+def _result(image: Path, event: dict[str, Any]) -> ImageResult:
+    return ImageResult(
+        source=image,
+        result=Path(event["result"]) if event.get("result") else None,
+        message=event.get("message", ""),
+        seconds=float(event.get("seconds", 0.0)),
+        engine=event.get("engine", ""),
+        inference_seconds=float(event.get("inference_seconds", 0.0)),
+    )

@@ -1,0 +1,111 @@
+"""The child process of `zooferry.hosts.imagej`: python -m zooferry.hosts.imagej_worker job.json
+
+It starts headless ImageJ and, for each image, executes the menu command's own script with the script's parameters
+set as variables, which is what Fiji does. Each image is reported on one line of standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from zooferry.errors import HostAbsentError, ZooferryError
+from zooferry.hosts import jvm
+from zooferry.hosts.imagej import EVENT, SCRIPT
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job; 0 if every image was written, 1 if not, 2 if ImageJ could not be started."""
+    job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    try:
+        jimport = jvm.start_imagej()
+    except HostAbsentError as problem:
+        _tell({"absent": str(problem)})
+        return 2
+    jimport("ij.macro.Interpreter").batchMode = True  # results are shown without a window
+    interpreter = _interpreter(jimport, Path(job["fiji_scripts"]) / "lib")
+    failed = 0
+    for number, image in enumerate(job["images"]):
+        begin = time.perf_counter()
+        event = _restore(jimport, interpreter, job, Path(image))
+        failed += bool(event["message"])
+        _tell({"number": number, "seconds": time.perf_counter() - begin, **event})
+    return 1 if failed else 0
+
+
+def _interpreter(jimport: Any, library: Path) -> Any:
+    interpreter = jimport("org.python.util.PythonInterpreter")()
+    interpreter.set("library", str(library))
+    interpreter.exec_("import sys; sys.dont_write_bytecode = True; sys.path.insert(0, library)")
+    return interpreter
+
+
+def _restore(jimport: Any, interpreter: Any, job: dict[str, Any], path: Path) -> dict[str, Any]:
+    # one image: open, run the script, write
+    import jpype
+
+    try:
+        image = _open(jimport, path)
+        interpreter.set("image", image)
+        interpreter.set("model", jimport("java.io.File")(job["package"]))
+        interpreter.set("tile", job["tile"])
+        interpreter.set("threads", job["threads"])
+        interpreter.execfile(str(Path(job["fiji_scripts"]) / SCRIPT))
+        details = json.loads(_text(interpreter, "details"))
+        restored = interpreter.get("restored", jimport("ij.ImagePlus"))
+        if restored is None:
+            return {"message": _text(interpreter, "status")}
+        result = _write(jimport, restored, Path(job["out"]) / f"{path.stem}.tif")
+        image.close()
+        restored.close()
+        return {
+            "message": "",
+            "result": str(result),
+            "engine": details["engine"],
+            "inference_seconds": details["inference_seconds"],
+        }
+    except ZooferryError as problem:
+        return {"message": str(problem)}
+    except jpype.JException as problem:  # whatever Java throws concerns this image only
+        print(problem.stacktrace(), flush=True)
+        return {"message": f"{path.name}: {' '.join(str(problem).split())[:500]}"}
+
+
+def _open(jimport: Any, path: Path) -> Any:
+    if not path.is_file():
+        raise ZooferryError(f"there is no image {path}")
+    opener = jimport("ij.io.Opener")()
+    opener.setSilentMode(True)
+    image = opener.openImage(str(path))
+    if image is None:
+        raise ZooferryError(f"ImageJ cannot read {path}: allowed are TIFF files, convert it in Fiji first")
+    return image
+
+
+def _write(jimport: Any, image: Any, path: Path) -> Path:
+    part = path.with_name(f".{path.stem}.part.tif")
+    try:
+        if not jimport("ij.io.FileSaver")(image).saveAsTiff(str(part)):
+            raise ZooferryError(f"ImageJ cannot write {path}: is the disk full, the folder read-only?")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _text(interpreter: Any, name: str) -> str:
+    import jpype
+
+    return str(interpreter.get(name, jpype.JClass("java.lang.String")))
+
+
+def _tell(event: dict[str, Any]) -> None:
+    print(EVENT + json.dumps(event), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

