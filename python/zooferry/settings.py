@@ -28,7 +28,7 @@ class Settings:
     batch : int
         Patches per training step.
     steps : int
-        Training steps; with a time budget, whichever ends first.
+        Training steps; with a time budget, whichever ends first. 0 is no limit, for a time budget alone.
     validate_every : int
         Steps between two validations.
     patience : int
@@ -78,7 +78,7 @@ class Settings:
             The first value that is out of its range.
         """
         limits: Mapping[str, tuple[float, float]] = {
-            "patch": (8, 4096), "patch_z": (1, 1024), "batch": (1, 4096), "steps": (1, 10**9),
+            "patch": (8, 4096), "patch_z": (1, 1024), "batch": (1, 4096), "steps": (0, 10**9),
             "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
             "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
             "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),

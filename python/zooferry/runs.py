@@ -1,0 +1,258 @@
+"""Start, resume and open training runs: what ``zooferry train`` does, and a run as a model for prediction."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zooferry import __version__, axes, methods, run_folder
+from zooferry.errors import ZooferryError
+from zooferry.images import write_image
+from zooferry.methods.tensors import as_tensor, fitting_layout
+from zooferry.networks import unet
+from zooferry.prediction import Model
+from zooferry.settings import Settings, build_settings
+from zooferry.training import Progress, train
+from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
+
+Say = Callable[[str], None]
+EXAMPLE_SIDE = {2: 256, 3: 128}
+EXAMPLE_DEPTH = 32
+
+
+def train_method(
+    name: str,
+    out: Path,
+    *,
+    images: Path,
+    targets: Path | None,
+    values: Mapping[str, Any],
+    seconds: float | None,
+    resume: bool,
+    say: Say,
+) -> Progress:
+    """Train a method on a folder of images; see ``zooferry train``.
+
+    Parameters
+    ----------
+    name : str
+        Method, for example "n2v".
+    out : Path
+        Run folder; must not exist unless `resume`.
+    images, targets : Path
+        Folders of TIFFs.
+    values : mapping
+        Settings that differ from the defaults.
+    seconds : float, optional
+        Wall-time budget of the whole run.
+    resume : bool
+        Go on with the run in `out`.
+    say : callable
+        Gets the progress line by line.
+
+    Raises
+    ------
+    ZooferryError
+        Anything wrong with the data, the settings or the folder; then no folder is made.
+    """
+    facts = methods.facts(name)
+    if facts.needs_targets and targets is None:
+        raise ZooferryError(f"{name} learns from pairs; give the folder of clean partners with --targets DIR")
+    if not facts.needs_targets and targets is not None:
+        raise ZooferryError(f"{name} learns from {facts.data} alone; leave --targets away, or use the method care")
+    method = methods.load(name)
+    settings = _settings(method.SETTINGS, out, values, seconds, resume)
+    raw = read_training_data(images, targets, dims=settings.dims)
+    names = axes.network_axes(raw.dims)
+    training, _ = split(raw, settings)
+    scalings = method.scalings(settings, [raw.samples[i].image for i in training], names)
+    data = prepare(raw, settings, scalings, method.foreground(settings))
+    torch.manual_seed(settings.seed)
+    network = method.build_network(settings, raw.dims, *raw.channels)
+    if resume:
+        _require_same_data(out, raw)
+        budget = seconds or run_folder.read_run(out).get("budget_seconds")
+    else:
+        run_folder.require_new(out)
+        budget = seconds
+        arguments = method.network_arguments(settings, raw.dims, *raw.channels)
+        _write_start(out, name, settings, raw, scalings, arguments, budget)
+    count = sum(p.numel() for p in network.parameters())
+    say(f"{facts.title}: {len(raw.samples)} image(s), {raw.dims}D, network of {count:,} parameters")
+    if data.validation is None:
+        say("warning: too few images to hold some out for validation; over-fitting will go unnoticed")
+    progress = train(out, method, network, data=data, settings=settings, seconds=budget, say=say)
+    _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
+    return progress
+
+
+def _settings(
+    kind: type[Settings], out: Path, values: Mapping[str, Any], seconds: float | None, resume: bool
+) -> Settings:
+    if resume:
+        if not out.exists():
+            raise ZooferryError(f"{out}: nothing to resume there; leave --resume away to start a new run")
+        run_folder.read_run(out)
+        if values:
+            raise ZooferryError("a resumed run keeps its settings; leave --set and --settings away")
+        return run_folder.read_run_settings(out, kind)
+    settings = build_settings(kind, values)
+    if seconds is not None and seconds <= 0:
+        raise ZooferryError(f"--seconds is {seconds:g}; allowed: a positive number")
+    if seconds is not None and "steps" not in values:
+        settings = dataclasses.replace(settings, steps=0)
+    if settings.steps == 0 and seconds is None:
+        raise ZooferryError("setting steps is 0 (no limit), which needs a time budget; give --seconds N")
+    return settings
+
+
+def _require_same_data(out: Path, raw: RawData) -> None:
+    former = run_folder.read_json(out / "data.json")
+    if not resumed_like(former, raw.files):
+        raise ZooferryError(f"{out} was trained on other images; resume with the same folder, or start a new run")
+
+
+def _write_start(
+    out: Path,
+    name: str,
+    settings: Settings,
+    raw: RawData,
+    scalings: methods.Scalings,
+    arguments: Mapping[str, object],
+    seconds: float | None,
+) -> None:
+    training, validation = split(raw, settings)
+    held = {raw.samples[i].file for i in validation}
+    files = [f | {"role": "validation" if i in held else "training"} for i, f in enumerate(raw.files)]
+    grey = [float(np.percentile(raw.samples[i].image, p)) for i in training for p in (0.1, 99.9)]
+    content = {
+        "zooferry": __version__,
+        "method": name,
+        "status": "started",
+        "dims": raw.dims,
+        "channels": list(raw.channels),
+        "network": {"architecture": "unet.UNet", "arguments": dict(arguments)},
+        "preprocessing": list(scalings.preprocessing),
+        "postprocessing": list(scalings.postprocessing),
+        "intensity_range": [min(grey), max(grey)],
+        "budget_seconds": seconds,
+        **raw.calibration,
+    }
+    run_folder.write_settings(out, settings)
+    run_folder.write_json(out / "data.json", files)
+    run_folder.write_json(out / "environment.json", run_folder.environment())
+    _write_example(out, raw, raw.samples[(validation or training)[0]])
+    run_folder.write_json(out / run_folder.RUN_FILE, content)
+
+
+def _write_example(out: Path, raw: RawData, sample: RawSample) -> None:
+    """The most structured power-of-two window of one raw image, with its target."""
+    window = structured_window(sample.image, raw.dims)
+    for role, array in (("input", sample.image), ("target", sample.target)):
+        if array is not None:
+            image = axes.label_axes(array[(slice(None), *window)], ("c", *axes.spatial_axes(raw.dims)))
+            image.attrs.update(raw.calibration)
+            write_image(out / f"example_{role}.tif", image)
+
+
+def structured_window(image: np.ndarray, dims: int) -> tuple[slice, ...]:
+    """The window of highest variance among a coarse grid.
+
+    Its sides are powers of two, because other sides times a pixel size can fail the format's exact size check.
+
+    Parameters
+    ----------
+    image : ndarray
+        C (Z) Y X.
+    dims : int
+        Number of spatial axes.
+    """
+    limits = (EXAMPLE_SIDE[dims],) * 2 if dims == 2 else (EXAMPLE_DEPTH, EXAMPLE_SIDE[3], EXAMPLE_SIDE[3])
+    sides = [min(limit, 2 ** (n.bit_length() - 1)) for limit, n in zip(limits, image.shape[1:], strict=True)]
+    grids = [sorted({*range(0, n - s + 1, max(1, s // 2)), n - s}) for n, s in zip(image.shape[1:], sides, strict=True)]
+    best: tuple[float, tuple[slice, ...]] = (-1.0, ())
+    for corner in np.array(np.meshgrid(*grids, indexing="ij")).reshape(dims, -1).T:
+        window = tuple(slice(int(c), int(c) + s) for c, s in zip(corner, sides, strict=True))
+        best = max(best, (float(image[(slice(None), *window)].var()), window), key=lambda found: found[0])
+    return best[1]
+
+
+def _update(out: Path, *, status: str, progress: Progress) -> None:
+    content = run_folder.read_run(out) | {
+        "status": status,
+        "ended": progress.finished,
+        "steps": progress.step,
+        "seconds": round(progress.elapsed, 1),
+        "best_step": progress.best_step,
+        "best_validation_loss": progress.best_loss if progress.history else None,
+    }
+    run_folder.write_json(out / run_folder.RUN_FILE, content)
+
+
+def build_trained_network(run: Path) -> torch.nn.Module:
+    """The run's network with its best weights, in evaluation mode.
+
+    Raises
+    ------
+    ZooferryError
+        The folder is no run, or nothing was trained yet.
+    """
+    content = run_folder.read_run(run)
+    weights = run / "best.pt"
+    if not weights.exists():
+        raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
+    network = unet.UNet(**content["network"]["arguments"])
+    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    return network.eval()
+
+
+def open_run(run: Path) -> Model:
+    """A run folder as a model for prediction."""
+    content = run_folder.read_run(run)
+    dims = int(content["dims"])
+    network = fitting_layout(build_trained_network(run), dims)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device)
+
+    def restore(batch: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            result: np.ndarray = network(as_tensor(batch, network)).float().cpu().numpy()
+        return result
+
+    return Model(
+        name=run.resolve().name,
+        axes=axes.network_axes(dims),
+        channels=int(content["channels"][0]),
+        **geometry(content),
+        preprocessing=tuple(content["preprocessing"]),
+        postprocessing=tuple(content["postprocessing"]),
+        network=restore,
+    )
+
+
+def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments."""
+    dims = int(content["dims"])
+    depth, kernel = (int(content["network"]["arguments"][k]) for k in ("depth", "kernel"))
+    step, halo = unet.step(depth), unet.halo(depth, kernel)
+    minimum = -(-16 // step) * step
+    return {"step": (step,) * dims, "minimum": (step, minimum, minimum)[-dims:], "halo": (halo,) * dims}
+
+
+def discard(run: Path) -> None:
+    """Remove a run folder; anything else is left alone.
+
+    Raises
+    ------
+    ZooferryError
+        The folder exists and is no run.
+    """
+    if run.exists():
+        run_folder.read_run(run)
+        shutil.rmtree(run)

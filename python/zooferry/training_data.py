@@ -1,0 +1,192 @@
+"""Read a folder of images (and their targets), refuse what cannot be trained on, normalise, split by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from zooferry import axes
+from zooferry.errors import ZooferryError
+from zooferry.images import list_images, match_pairs, read_image, require_usable
+from zooferry.normalization import apply_operations
+from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
+from zooferry.run_folder import sha256
+from zooferry.settings import Settings
+from zooferry.training import Data, patch_sides
+
+
+@dataclass(frozen=True)
+class RawSample:
+    """One network sample as it was read.
+
+    Attributes
+    ----------
+    file : int
+        Which image file it is from.
+    name : str
+        File name, with the position in its stack.
+    image, target : ndarray
+        Grey values C (Z) Y X; target is None without targets.
+    """
+
+    file: int
+    name: str
+    image: np.ndarray
+    target: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class RawData:
+    """All training images.
+
+    Attributes
+    ----------
+    dims : int
+        Spatial axes of the network.
+    samples : list of RawSample
+    files : list of dict
+        Path, SHA-256 and shape of every file.
+    calibration : dict
+        ``pixel_size`` (axis -> float) and ``unit``, as far as the first image has them.
+    """
+
+    dims: int
+    samples: list[RawSample]
+    files: list[dict[str, Any]]
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of the images and of the targets (of the images again, without targets)."""
+        first = self.samples[0]
+        return len(first.image), len(first.image if first.target is None else first.target)
+
+
+def read_training_data(images: Path, targets: Path | None, *, dims: int) -> RawData:
+    """Read all images (and targets).
+
+    Parameters
+    ----------
+    images, targets : Path
+        Folders of TIFFs; partners have the same name.
+    dims : int
+        2 or 3; 0 chooses 3 if every image has a z axis.
+
+    Raises
+    ------
+    ZooferryError
+        Empty folder, missing partner, unreadable or RGB file, NaN or constant pixels, shapes or channels that differ.
+    """
+    pairs: Sequence[tuple[Path, Path | None]]
+    pairs = match_pairs(images, targets) if targets else [(p, None) for p in list_images(images)]
+    read = [(_usable(a), None if b is None else _usable(b)) for a, b in pairs]
+    chosen = dims or (3 if all("z" in image.dims for image, _ in read) else 2)
+    samples: list[RawSample] = []
+    files: list[dict[str, Any]] = []
+    for number, ((path, target_path), (image, target)) in enumerate(zip(pairs, read, strict=True)):
+        samples += _cut(number, (path, image), (target_path, target), chosen)
+        files.append(
+            {"file": path.name, "sha256": sha256(path), "shape": list(image.shape), "axes": "".join(image.dims)}
+        )  # type: ignore[arg-type]
+        if target_path is not None:
+            files[-1]["target_sha256"] = sha256(target_path)
+    _require_same_channels(samples)
+    calibration = {k: read[0][0].attrs[k] for k in ("pixel_size", "unit") if k in read[0][0].attrs}
+    return RawData(chosen, samples, files, calibration)
+
+
+def _usable(path: Path) -> xr.DataArray:
+    image = read_image(path)
+    require_usable(path, image)
+    return image
+
+
+def _cut(
+    number: int, source: tuple[Path, xr.DataArray], partner: tuple[Path | None, xr.DataArray | None], dims: int
+) -> list[RawSample]:
+    path, image = source
+    target_path, target = partner
+    if dims == 3 and "z" not in image.dims:
+        raise ZooferryError(f"{path}: dims is 3, but this image has no z axis; leave it out or set dims to 2")
+    sizes = {a: n for a, n in image.sizes.items() if a != "c"}
+    if target is not None and sizes != {a: n for a, n in target.sizes.items() if a != "c"}:
+        raise ZooferryError(
+            f"{path.parent.name}/{path.name} is {_shape(image)}, its target {target_path} is {_shape(target)}; "
+            "partners must have the same shape"
+        )
+    cut = list(axes.samples(image, dims))
+    cut_targets = [None] * len(cut) if target is None else [array for _, array in axes.samples(target, dims)]
+    found = []
+    for (position, array), wanted in zip(cut, cut_targets, strict=True):
+        where = "".join(f" {axis}={index}" for axis, index in position.items())
+        found.append(RawSample(number, path.name + where, array, wanted))
+    return found
+
+
+def _shape(image: xr.DataArray) -> str:
+    return " x ".join(f"{axis} {size}" for axis, size in image.sizes.items())
+
+
+def _require_same_channels(samples: Sequence[RawSample]) -> None:
+    first = samples[0]
+    for sample in samples:
+        for array, wanted in ((sample.image, first.image), (sample.target, first.target)):
+            if array is not None and wanted is not None and len(array) != len(wanted):
+                raise ZooferryError(
+                    f"{sample.name} has {len(array)} channel(s), {first.name} has {len(wanted)}; "
+                    "all images must have the same channels"
+                )
+
+
+def split(raw: RawData, settings: Settings) -> tuple[list[int], list[int]]:
+    """Indices of the samples for training and for validation, whole files together.
+
+    With a single file its slices are split; with a single slice, both lists hold it and its rows are split later.
+    """
+    rng = np.random.default_rng(settings.seed)
+    files = [s.file for s in raw.samples]
+    count = max(files) + 1
+    if count == 1:
+        return split_images(len(raw.samples), settings.validation_fraction, rng)
+    _, validation = split_images(count, settings.validation_fraction, rng)
+    inside = set(validation)
+    return [i for i, f in enumerate(files) if f not in inside], [i for i, f in enumerate(files) if f in inside]
+
+
+def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) -> Data:
+    """Normalise every sample and set up the patch samplers.
+
+    Raises
+    ------
+    ZooferryError
+        An image is smaller than a patch.
+    """
+    names = axes.network_axes(raw.dims)
+
+    def normalised(sample: RawSample) -> TrainingSample:
+        image = apply_operations(scalings.preprocessing, sample.image[np.newaxis], names)[0]
+        if sample.target is None:
+            return TrainingSample(sample.name, image)
+        return TrainingSample(
+            sample.name, image, apply_operations(scalings.target, sample.target[np.newaxis], names)[0]
+        )
+
+    training, validation = split(raw, settings)
+    sides = patch_sides(settings, raw.dims)
+    train_samples = [normalised(raw.samples[i]) for i in training]
+    held = [normalised(raw.samples[i]) for i in validation]
+    fraction = settings.validation_fraction
+    if not held and fraction and train_samples[0].image.shape[-2] >= 3 * sides[-2]:
+        first, second = split_rows(train_samples[0], fraction, sides[-2])
+        train_samples, held = [first], [second]
+    return Data(PatchSampler(train_samples, sides, foreground), PatchSampler(held, sides, foreground) if held else None)
+
+
+def resumed_like(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> bool:
+    """Whether two data lists (data.json) name the same files with the same content."""
+    return [(r["file"], r["sha256"]) for r in first] == [(r["file"], r["sha256"]) for r in second]
