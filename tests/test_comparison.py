@@ -20,8 +20,10 @@ NAN, INF = math.nan, math.inf
         ([1.00025, 2.0], [1.0, 2.0], 1, 2.5e-4, 2.5e-4, (0,), False),
         # |d| is largest at 1000, but the excess over what is allowed is largest at 0
         ([1000.05, 0.01], [1000.0, 0.0], 1, 0.05, 100.0, (1,), False),
+        # nothing disagrees: 2e-5 of the allowed 1e-4 is worse than 5e-5 of the allowed 0.1001
+        ([1000.00005, 0.00002], [1000.0, 0.0], 0, 5e-5, 0.2, (1,), True),
         ([[0, 0], [0, 7]], [[0, 0], [0, 0]], 1, 7.0, 70000.0, (1, 1), False),
-        ([True, False], [1, 0], 0, 0.0, 0.0, (1,), True),
+        ([True, False], [1, 0], 0, 0.0, 0.0, (0,), True),
         (np.uint8([0]), np.uint8([255]), 1, 255.0, 1.0, (0,), False),
         ([-2.0], [2.0], 1, 4.0, 2.0, (0,), False),
         (3.0, 3.0, 0, 0.0, 0.0, (), True),

@@ -34,7 +34,8 @@ class Comparison:
     max_abs, max_rel : float
         Largest ``|d|`` and largest ``|d| / max(|expected|, atol)`` over the finite values; NaN if there are none.
     at : tuple of int
-        Index of the worst place: largest ``|d| - (atol + rtol * |expected|)``, or the first non-finite value.
+        Index of the worst place: the first non-finite value, else the largest ``|d| - (atol + rtol * |expected|)``;
+        if everything agrees, the largest ``|d|`` as a part of what is allowed.
     expected, actual : float
         The two values there.
     passed : bool
@@ -146,7 +147,8 @@ def compare(
     if not reason and ppm > allowed_ppm:
         count = f"{spaced(mismatched)} of {spaced(a.size)} values of {name!r}"
         reason = f"{count} disagree ({ppm:.6g} ppm, allowed {allowed_ppm:g})"
-    worst = int(np.argmax(excess))
+    with np.errstate(invalid="ignore"):
+        worst = _worst(excess, np.abs(a64 - e64))
     max_abs, max_rel = _largest_differences(a64, e64, atol)
     at = tuple(int(i) for i in np.unravel_index(worst, a.shape))
     values = (max_abs, max_rel, at, float(e64.flat[worst]), float(a64.flat[worst]))
@@ -210,6 +212,14 @@ def _excess(actual: Doubles, expected: Doubles, rtol: float, atol: float) -> Dou
         excess = np.asarray(np.abs(actual - expected) - (atol + rtol * np.abs(expected)))
     excess[~(np.isfinite(actual) & np.isfinite(expected))] = np.inf
     return excess
+
+
+def _worst(excess: Doubles, difference: Doubles) -> int:
+    """Flat index of the worst value; among values that agree the excess would only point at the smallest one."""
+    if excess.max() > 0:
+        return int(np.argmax(excess))
+    allowed = difference - excess
+    return int(np.argmax(np.divide(difference, allowed, out=np.zeros_like(excess), where=allowed > 0)))
 
 
 def _largest_differences(actual: Doubles, expected: Doubles, atol: float) -> tuple[float, float]:

@@ -1,0 +1,178 @@
+"""`zooferry check`: run a package's test input in every host and compare what comes out with the stored output.
+
+Every host runs in a child process (the three core hosts share one), so a crash or a hang is a row that says so.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import zooferry
+from zooferry.comparison import Comparison, compare
+from zooferry.errors import ZooferryError
+from zooferry.hosts import HOSTS
+from zooferry.hosts.processes import run_hosts
+from zooferry.hosts.worker import SPEC
+from zooferry.package import OpenPackage, TensorSpec, open_package
+from zooferry.report import CheckReport, HostRow, OutputArrays, write_atomically, write_check_report
+
+SECONDS = 900.0  # for one host, its imports included
+DISAGREEMENTS = "disagreements"
+Arrays = dict[str, dict[str, np.ndarray]]  # output id -> host -> array
+OnLine = Callable[[str], None]
+
+
+def check_package(
+    package: Path,
+    *,
+    hosts: Sequence[str] | None = None,
+    out: Path | None = None,
+    on_line: OnLine | None = None,
+    seconds: float = SECONDS,
+) -> CheckReport:
+    """Run a package in every host and compare the numbers.
+
+    Parameters
+    ----------
+    package : Path
+        A bioimage.io zip or an unpacked folder.
+    hosts : sequence of str, optional
+        Names among ``zooferry.hosts.HOSTS``; all of them by default.
+    out : Path, optional
+        Folder for ``report.json``, ``report.html`` and, below ``disagreements``, every array that differs.
+    on_line : callable, optional
+        Is told one line per host as soon as the host is done.
+    seconds : float
+        Wall time that one host may take.
+
+    Returns
+    -------
+    CheckReport
+        ``passed`` is true only if every host that ran passed, at least one ran, and the description is valid.
+
+    Raises
+    ------
+    ZooferryError
+        An unknown host, a file that is no package, a folder that cannot be written to.
+    """
+    names = _known_hosts(hosts)
+    say: OnLine = on_line or (lambda _line: None)
+    _make_writable(out)
+    with open_package(package) as opened, tempfile.TemporaryDirectory(prefix="zooferry-check-") as scratch:
+        arrays: Arrays = {tensor.id: {} for tensor in opened.outputs}
+        rows, spec = [], {}
+        for name, result in run_hosts(opened.folder, Path(scratch), names, seconds=seconds):
+            if name == SPEC:
+                spec = result
+                say(f"{'spec':<17} {spec['status']}")
+            else:
+                rows.append(_row(name, result, opened, arrays))
+                say(rows[-1].line())
+        report = _report(package, opened, spec, rows, arrays)
+    return report if out is None else _write(report, arrays, out)
+
+
+def _known_hosts(hosts: Sequence[str] | None) -> list[str]:
+    unknown = [name for name in hosts or () if name not in HOSTS]
+    if unknown:
+        raise ZooferryError(f"unknown host {unknown[0]!r}; allowed are {', '.join(HOSTS)}")
+    return [name for name in HOSTS if hosts is None or name in hosts]
+
+
+def _make_writable(out: Path | None) -> None:
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ZooferryError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _row(name: str, result: dict[str, Any], opened: OpenPackage, arrays: Arrays) -> HostRow:
+    """The host's verdict: its arrays are compared with the stored ones and kept in `arrays`."""
+    status, reason = result["status"], result["reason"]
+    files = {saved["name"]: saved["file"] for saved in result["outputs"]}
+    verdicts: list[Comparison] = []
+    for tensor in opened.outputs if status != "skipped" else ():
+        if tensor.id in files:
+            arrays[tensor.id][name] = np.load(files[tensor.id])
+            verdicts.append(_verdict(arrays[tensor.id][name], tensor))
+        elif status == "ran":
+            status, reason = "failed", f"gave no output {tensor.id!r}"
+    wrong = [verdict.reason for verdict in verdicts if not verdict.passed]
+    if wrong and status == "ran":
+        status, reason = "failed", "; ".join(wrong)
+    return HostRow(
+        host=name,
+        version=result["version"],
+        status="passed" if status == "ran" else status,
+        reason=reason,
+        seconds=result["seconds"],
+        outputs=tuple(verdicts),
+    )
+
+
+def _verdict(actual: np.ndarray, tensor: TensorSpec) -> Comparison:
+    return compare(actual, tensor.test_array(), name=tensor.id, axes=tensor.axes)
+
+
+def _report(
+    package: Path, opened: OpenPackage, spec: dict[str, Any], rows: list[HostRow], arrays: Arrays
+) -> CheckReport:
+    first = opened.inputs[0]
+    outputs = tuple(
+        OutputArrays(
+            name=tensor.id,
+            axes=tuple(tensor.axes),
+            input=first.test_array(),
+            input_axes=tuple(first.axes),
+            expected=tensor.test_array(),
+            actual=dict(arrays[tensor.id]),
+            pixel_size=dict(tensor.pixel_size or {}),
+            unit=tensor.unit,
+        )
+        for tensor in opened.outputs
+    )
+    return CheckReport(
+        package=package.name,
+        name=opened.name,
+        sha256=opened.sha256,
+        zooferry=zooferry.__version__,
+        spec=spec,
+        hosts=tuple(rows),
+        outputs=outputs,
+    )
+
+
+def _write(report: CheckReport, arrays: Arrays, out: Path) -> CheckReport:
+    """Reports and wrong arrays to `out`; the report returned names the arrays' files."""
+    shutil.rmtree(out / DISAGREEMENTS, ignore_errors=True)
+    report = report.with_hosts(_keep_wrong_arrays(row, arrays, out) for row in report.hosts)
+    write_atomically(out / "report.json", json.dumps(report.to_json(), indent=2, allow_nan=False))
+    write_check_report(out / "report.html", report)
+    return report
+
+
+def _keep_wrong_arrays(row: HostRow, arrays: Arrays, out: Path) -> HostRow:
+    kept = []
+    for verdict in row.outputs:
+        if not verdict.passed:
+            file = out / DISAGREEMENTS / f"{row.host}-{_file_name(verdict.name)}.npy"
+            file.parent.mkdir(exist_ok=True)
+            np.save(file, arrays[verdict.name][row.host], allow_pickle=False)
+            kept.append(str(file))
+    return replace(row, reason=f"{row.reason}; kept in {', '.join(kept)}") if kept else row
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
