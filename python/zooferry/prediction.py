@@ -108,14 +108,22 @@ def pad(image: np.ndarray, step: Sequence[int], minimum: Sequence[int]) -> np.nd
 
 
 def choose_tile(shape: Sequence[int], model: Model, tile: int | None) -> tuple[int, ...]:
-    """Tile lengths per spatial axis: the whole image where it is small, else even tiles around the default volume."""
+    """Tile lengths per spatial axis, in pixels.
+
+    An axis without a halo is never tiled, because what the network sees there is unknown. The others share the
+    default volume evenly, or get the length asked for; the whole image is one tile where it is small.
+    """
     halo = [-(-h // s) * s for h, s in zip(model.halo, model.step, strict=True)]
-    if tile is not None:
-        return tuple(max(tile, 2 * h + s) for h, s in zip(halo, model.step, strict=True))
-    if np.prod(shape) <= DEFAULT_TILE_PIXELS[model.dims]:
+    volume = DEFAULT_TILE_PIXELS[model.dims]
+    if tile is None and np.prod(shape) <= volume:
         return tuple(shape)
-    lengths = {2: (1024, 1024), 3: (64, 256, 256)}[model.dims]
-    return tuple(max(n, 3 * h + s) for n, h, s in zip(lengths, halo, model.step, strict=True))
+    whole = [n for n, h in zip(shape, halo, strict=True) if h == 0]
+    tiled = model.dims - len(whole)
+    even = int((volume / np.prod(whole)) ** (1 / max(1, tiled)))
+    return tuple(
+        n if h == 0 else max(even if tile is None else tile, (3 if tile is None else 2) * h + s)
+        for n, h, s in zip(shape, halo, model.step, strict=True)
+    )
 
 
 def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:

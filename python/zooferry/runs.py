@@ -237,12 +237,20 @@ def open_run(run: Path) -> Model:
 
 
 def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments."""
+    """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments.
+
+    The format wants a minimum above twice the halo. Stacks are often thinner than that, so z gets no halo, which
+    means that it is never tiled.
+    """
     dims = int(content["dims"])
     depth, kernel = (int(content["network"]["arguments"][k]) for k in ("depth", "kernel"))
     step, halo = unet.step(depth), unet.halo(depth, kernel)
-    minimum = -(-16 // step) * step
-    return {"step": (step,) * dims, "minimum": (step, minimum, minimum)[-dims:], "halo": (halo,) * dims}
+    minimum = 2 * halo + step
+    return {
+        "step": (step,) * dims,
+        "minimum": (step, minimum, minimum)[-dims:],
+        "halo": (0, halo, halo)[-dims:],
+    }
 
 
 def discard(run: Path) -> None:

@@ -31,9 +31,7 @@ def write_state_dict(network: torch.nn.Module, path: Path) -> None:
 def write_torchscript(network: torch.nn.Module, path: Path, example: np.ndarray) -> None:
     """Trace the network on a float32 batch B C (Z) Y X; spatial sizes stay free."""
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # torch 2.15 calls TorchScript deprecated; Java hosts need it
+        warnings.simplefilter("ignore")  # torch 2.15 calls TorchScript deprecated; Java hosts need it
         traced = torch.jit.trace(_plain(network), torch.from_numpy(example), check_trace=False)
         torch.jit.save(traced, str(path))
 
@@ -63,7 +61,7 @@ def write_onnx(
 
     free = {i: axis for i, axis in enumerate(axes) if axis != "channel"}
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter that Java engines can read is the old one
+        warnings.simplefilter("ignore")  # the exporter that Java engines can read is the old one
         torch.onnx.export(
             _plain(network),
             (torch.from_numpy(example),),
@@ -98,7 +96,7 @@ def run_eager(network: torch.nn.Module, batch: np.ndarray) -> np.ndarray:
 def load_torchscript(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A TorchScript file as a function of a float32 batch."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # see write_torchscript
+        warnings.simplefilter("ignore")  # see write_torchscript
         script = torch.jit.load(str(path), map_location="cpu").eval()
 
     def run(batch: np.ndarray) -> np.ndarray:
@@ -128,8 +126,8 @@ def load_onnx(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray
 
 def require_agreement(
     what: str, run: Callable[[np.ndarray], np.ndarray], network: torch.nn.Module, shapes: Sequence[tuple[int, ...]]
-) -> None:
-    """Compare written weights with the network on random batches of the given shapes.
+) -> float:
+    """Compare written weights with the network on random batches of the given shapes; the largest difference.
 
     Raises
     ------
@@ -137,8 +135,11 @@ def require_agreement(
         A value differs by more than 1e-4 + 1e-4 of the network's own value.
     """
     rng = np.random.default_rng(0)
+    worst = 0.0
     for shape in shapes:
         batch = rng.normal(size=shape).astype(np.float32)
         verdict = compare(run(batch), run_eager(network, batch), name=what)
         if not verdict.passed:
             raise ZooferryError(f"the {what} weights disagree with the network on shape {shape}: {verdict.reason}")
+        worst = max(worst, verdict.max_abs)
+    return worst

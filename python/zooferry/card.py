@@ -1,0 +1,74 @@
+"""What people must say about a model: authors, licence, tags ... read from card.yaml, with honest defaults."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zooferry.errors import ZooferryError
+
+DESCRIPTION_FIELDS = (
+    "id", "name", "description", "authors", "cite", "license", "tags", "uploader", "maintainers", "git_repo",
+    "version", "version_comment", "training_data", "links", "id_emoji",
+)  # fmt: skip
+CONFIG_FIELDS = (
+    "modality", "target_structure", "task", "funded_by", "out_of_scope_use", "bias_risks_limitations",
+    "inference_time", "memory_requirements_inference", "memory_requirements_training", "environmental_impact",
+    "evaluations",
+)  # fmt: skip
+
+
+def read_card(path: Path | None) -> dict[str, Any]:
+    """The fields of a card file, {} without one.
+
+    Raises
+    ------
+    ZooferryError
+        The file cannot be read, or holds a field that no card has.
+    """
+    if path is None:
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ZooferryError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise ZooferryError(f"{path}: holds no fields; write lines of the form 'license: CC-BY-4.0'")
+    unknown = sorted(set(map(str, content)) - {*DESCRIPTION_FIELDS, *CONFIG_FIELDS})
+    if unknown:
+        allowed = ", ".join((*DESCRIPTION_FIELDS, *CONFIG_FIELDS))
+        raise ZooferryError(f"{path}: unknown field {', '.join(unknown)}; allowed: {allowed}")
+    return content
+
+
+def complete_card(card: Mapping[str, Any], *, title: str, paper: str, dims: int, method: str) -> dict[str, Any]:
+    """The description's fields: the card's where it has them, else what the run knows.
+
+    Parameters
+    ----------
+    card : mapping
+        From :func:`read_card`.
+    title, paper : str
+        Of the method; the paper ends with its DOI.
+    dims : int
+    method : str
+    """
+    text, _, doi = paper.rpartition(", doi:")
+    kind = title.partition(":")[0]
+    defaults: dict[str, Any] = {
+        "name": f"{kind} {dims}D restoration",
+        "description": f"Restores fluorescence microscopy images in {dims}D ({title}).",
+        "authors": [{"name": getpass.getuser()}],
+        "cite": [{"text": text, "doi": doi}],
+        "license": "CC-BY-4.0",
+        "tags": [method, "denoising", "restoration", "fluorescence-light-microscopy", f"{dims}d", "unet", "zooferry"],
+        "version": "0.1.0",
+    }
+    fields = defaults | {k: v for k, v in card.items() if k in DESCRIPTION_FIELDS}
+    slug = re.sub(r"[^a-z0-9]+", "-", str(fields["name"]).lower()).strip("-")
+    return {"id": slug} | fields

@@ -1,0 +1,120 @@
+"""The README.md and the cover picture of a package, from what the run knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zooferry import __version__, methods, run_folder
+from zooferry.metrics import score
+
+COVER_SIDE = 512
+Example = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
+
+
+def write(
+    run: Path,
+    content: Mapping[str, Any],
+    description: Mapping[str, Any],
+    example: Example,
+    deviations: Mapping[str, float],
+) -> str:
+    """The package's documentation in Markdown.
+
+    Parameters
+    ----------
+    run : Path
+    content : mapping
+        run.json.
+    description : mapping
+        The rdf's fields.
+    example : (raw, restored, target or None)
+        Arrays C (Z) Y X.
+    deviations : mapping
+        Weight format -> largest difference from the PyTorch network.
+    """
+    facts = methods.facts(content["method"])
+    files = run_folder.read_json(run / "data.json")
+    roles = [f["role"] for f in files]
+    settings = (run / "settings.yaml").read_text(encoding="utf-8")
+    return f"""# {description["name"]}
+
+{description["description"]}
+
+Method: {facts.title} ({facts.paper}).
+Made with zooferry {__version__}.
+
+## Use
+
+Give it the raw grey values of a {content["dims"]}D image; normalisation is part of the package. {_range(content)}
+{_calibration(content)}
+{_output(content)}
+
+In Fiji: Plugins > Zooferry > Run Zooferry Model. In Python: `zooferry predict MODEL.zip IMAGE.tif --out DIR`.
+
+## Training
+
+{roles.count("training")} images trained the network and {roles.count("validation")} were held out for validation
+({content.get("steps", 0)} steps, {content.get("seconds", 0):.0f} s; best at step {content.get("best_step", 0)}).
+The SHA-256 of every image is in `config.zooferry` of rdf.yaml.
+
+```yaml
+{settings.strip()}
+```
+
+# Validation
+
+{_scores(example)}
+The test output was computed by the re-loaded PyTorch weights. Largest difference of the other weight formats from
+them on normalised random images of three sizes and two batch sizes:
+{", ".join(f"{name} {value:.1e}" for name, value in deviations.items())}.
+
+Do not use it on images of another kind (structure, noise, pixel size) without comparing with a reference there.
+"""
+
+
+def _range(content: Mapping[str, Any]) -> str:
+    low, high = content["intensity_range"]
+    return f"The training images lie between {low:g} and {high:g} (percentiles 0.1 and 99.9)."
+
+
+def _calibration(content: Mapping[str, Any]) -> str:
+    size: Mapping[str, float] = content.get("pixel_size", {})
+    if not size:
+        return "The training images carry no pixel size."
+    return "Pixel size: " + ", ".join(f"{a} {v:g}" for a, v in size.items()) + f" {content['unit']}."
+
+
+def _output(content: Mapping[str, Any]) -> str:
+    if content["postprocessing"]:
+        return "The output has the grey values of the input."
+    return "The output is in units of the training targets: about 0 for dark, 1 for bright."
+
+
+def _scores(example: Example) -> str:
+    raw, restored, target = example
+    if target is None:
+        return "There is no clean reference for the example image, so its restoration is not scored here.\n"
+    lines = ["Example window of a validation image (affine fit and percentiles as in Weigert 2018):", ""]
+    lines += ["| | NRMSE | PSNR (dB) | SSIM |", "|---|---|---|---|"]
+    for name, array in (("raw", raw), ("restored", restored)):
+        found = score(array[0], target[0])
+        lines.append(f"| {name} | {found.nrmse:.4f} | {found.psnr:.2f} | {found.ssim:.4f} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_cover(path: Path, raw: np.ndarray, restored: np.ndarray) -> None:
+    """A picture, input on the left and output on the right, of the first channel and the middle slice."""
+    from matplotlib.image import imsave
+
+    halves = []
+    for array in (raw, restored):
+        plane = array[0] if array.ndim == 3 else array[0, array.shape[1] // 2]
+        low, high = np.percentile(plane, (0.5, 99.8))
+        grey = np.clip((plane - low) / max(high - low, 1e-9), 0, 1)
+        grow = max(1, COVER_SIDE // max(grey.shape))
+        halves.append(np.kron(grey, np.ones((grow, grow))))
+    imsave(path, np.hstack(halves), cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})

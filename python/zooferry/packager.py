@@ -1,0 +1,288 @@
+"""A training run and a card -> a bioimage.io package: written under a temporary name, reopened, checked, renamed."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from zooferry import __version__, axes, methods, model_readme, run_folder
+from zooferry.card import CONFIG_FIELDS, complete_card, read_card
+from zooferry.errors import ZooferryError
+from zooferry.images import read_image, write_image
+from zooferry.networks import unet
+from zooferry.package import open_package
+from zooferry.prediction import Model, predict
+from zooferry.runs import build_trained_network, geometry, open_run
+
+FORMAT = "0.5.12"
+INPUT, OUTPUT = "raw", "restored"
+Say = Callable[[str], None]
+
+
+def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
+    """Package a run.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder of ``zooferry train``.
+    out : Path
+        The zip to write; an existing one is replaced at the very end.
+    card : Path, optional
+        YAML file with what people must say about the model.
+    say : callable
+        Gets the progress line by line.
+
+    Returns
+    -------
+    Path
+        `out`, after it was reopened and passed the official check.
+
+    Raises
+    ------
+    ZooferryError
+        The run is not usable, the card is wrong, written weights disagree, or the official check fails; then
+        nothing is left at `out`.
+    """
+    if out.suffix != ".zip":
+        raise ZooferryError(f"{out}: a package is a zip; choose a name that ends in .zip")
+    content = run_folder.read_run(run)
+    said = read_card(card)
+    run_folder.make_folder(out.parent)
+    with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
+        parts = Path(scratch) / "parts"
+        parts.mkdir()
+        say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
+        example = _write_tensors(run, parts)
+        deviations = _write_weights(run, parts, content)
+        description = _describe(run, parts, content, said)
+        readme = model_readme.write(run, content, description, example, deviations)
+        (parts / "README.md").write_text(readme, encoding="utf-8")
+        model_readme.write_cover(parts / "cover.png", *example[:2])
+        folder = _save(description, parts, Path(scratch) / "package")
+        archive = Path(scratch) / "package.zip"
+        write_zip(folder, archive)
+        say("reopening and checking with bioimageio.core")
+        require_official_check(archive)
+        run_folder.write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary) and None)
+    return out
+
+
+def _write_tensors(run: Path, parts: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Test tensors and sample images; the test output is the re-loaded model's on the raw example."""
+    raw = read_image(run / "example_input.tif")
+    model = open_run(run)
+    array = next(array for _, array in axes.samples(raw, model.dims))
+    restored = predict(model, array)
+    np.save(parts / "test_input.npy", array[np.newaxis])
+    np.save(parts / "test_output.npy", restored[np.newaxis])
+    write_image(parts / "sample_input.tif", raw)
+    write_image(parts / "sample_output.tif", _like(raw, restored, model))
+    target = run / "example_target.tif"
+    wanted = None
+    if target.exists():
+        wanted = next(a for _, a in axes.samples(read_image(target), model.dims))
+    return array, restored, wanted
+
+
+def _like(raw: xr.DataArray, restored: np.ndarray, model: Model) -> xr.DataArray:
+    image = axes.label_axes(restored, ("c", *axes.spatial_axes(model.dims)))
+    image.attrs.update(raw.attrs)
+    return image
+
+
+def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[str, float]:
+    """All three formats, each compared with the network on three sizes and two batches; the worst differences."""
+    from zooferry import weights
+
+    network = build_trained_network(run)
+    dims, channels = int(content["dims"]), int(content["channels"][0])
+    shape = geometry(content)
+    sizes = [tuple(m + n * s for m, s in zip(shape["minimum"], shape["step"], strict=True)) for n in (0, 1, 3)]
+    batches = [(batch, channels, *size) for batch in (1, 2) for size in sizes]
+    example = np.zeros(batches[0], np.float32)
+    weights.write_state_dict(network, parts / "weights.pt")
+    weights.write_torchscript(network, parts / "weights_torchscript.pt", example)
+    names = axes.network_axes(dims)
+    weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, OUTPUT), axes=names)
+    shutil.copyfile(unet.__file__, parts / "unet.py")
+    loaded = {
+        "TorchScript": weights.load_torchscript(parts / "weights_torchscript.pt"),
+        "ONNX": weights.load_onnx(parts / "weights.onnx"),
+    }
+    return {what: weights.require_agreement(what, run_it, network, batches) for what, run_it in loaded.items()}
+
+
+def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    facts = methods.facts(content["method"])
+    dims = int(content["dims"])
+    card = complete_card(said, title=facts.title, paper=facts.paper, dims=dims, method=facts.name)
+    return {
+        "type": "model",
+        "format_version": FORMAT,
+        "timestamp": timestamp().isoformat(),
+        **card,
+        "documentation": {"source": "README.md"},
+        "covers": [{"source": "cover.png"}],
+        "inputs": [_tensor(parts, content, INPUT)],
+        "outputs": [_tensor(parts, content, OUTPUT)],
+        "weights": _weights(content),
+        "config": {
+            "bioimageio": _config(run, content, said),
+            "zooferry": {
+                "version": __version__,
+                "method": facts.name,
+                "intensity_range": content["intensity_range"],
+                "data_sha256": [f["sha256"] for f in run_folder.read_json(run / "data.json")],
+            },
+        },
+    }
+
+
+def timestamp() -> datetime.datetime:
+    """Now, or what SOURCE_DATE_EPOCH (seconds) says, for packages that can be made again byte for byte."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    utc = datetime.timezone.utc
+    return (
+        datetime.datetime.fromtimestamp(int(epoch), utc) if epoch else datetime.datetime.now(utc).replace(microsecond=0)
+    )
+
+
+def _tensor(parts: Path, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    is_input = name == INPUT
+    role = "input" if is_input else "output"
+    array = np.load(parts / f"test_{role}.npy")
+    count = array.shape[1]
+    channels = ["intensity"] if count == 1 else [f"channel{i}" for i in range(count)]
+    return {
+        "id": name,
+        "description": "raw grey values" if is_input else "restored image",
+        "axes": [
+            {"type": "batch"},
+            {"type": "channel", "channel_names": channels},
+            *_space(content, is_input),
+        ],
+        "data": {"type": str(array.dtype) if str(array.dtype) in ("uint8", "uint16") else "float32"},
+        "test_tensor": {"source": f"test_{role}.npy"},
+        "sample_tensor": {"source": f"sample_{role}.tif"},
+        "preprocessing" if is_input else "postprocessing": content["preprocessing" if is_input else "postprocessing"],
+    }
+
+
+def _space(content: Mapping[str, Any], is_input: bool) -> list[dict[str, Any]]:
+    """Spatial axes; the minimum is a multiple of the step and output sizes equal input sizes, as Java hosts need."""
+    shape = geometry(content)
+    pixel_size: Mapping[str, float] = content.get("pixel_size", {})
+    found = []
+    for i, axis in enumerate(axes.spatial_axes(int(content["dims"]))):
+        entry: dict[str, Any] = {"type": "space", "id": axis}
+        if is_input:
+            entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
+        else:
+            entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
+            if shape["halo"][i]:
+                entry["halo"] = shape["halo"][i]
+        if axis in pixel_size:
+            entry |= {"scale": pixel_size[axis], "unit": content["unit"]}
+        found.append(entry)
+    return found
+
+
+def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from zooferry.weights import OPSET
+
+    version = torch.__version__.partition("+")[0]
+    architecture = {"source": "unet.py", "callable": "UNet", "kwargs": content["network"]["arguments"]}
+    return {
+        "pytorch_state_dict": {"source": "weights.pt", "architecture": architecture, "pytorch_version": version},
+        "torchscript": {
+            "source": "weights_torchscript.pt", "pytorch_version": version, "parent": "pytorch_state_dict",
+        },
+        "onnx": {"source": "weights.onnx", "opset_version": OPSET, "parent": "pytorch_state_dict"},
+    }  # fmt: skip
+
+
+def _config(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    settings = run_folder.read_run_settings(run, methods.load(content["method"]).SETTINGS)
+    parameters = sum(p.numel() for p in build_trained_network(run).parameters())
+    known = {
+        "architecture_type": f"{content['dims']}D U-Net",
+        "task": "denoising",
+        "model_parameter_count": parameters,
+        "training": {
+            "training_batch_size": settings.batch,
+            "initial_learning_rate": settings.learning_rate,
+            "learning_rate_schedule": "linear warm-up, then a half cosine down to 1 %",
+            "loss_function": {"n2v": "masked mean squared error", "care": "mean absolute error"}[content["method"]],
+            "optimizer": "torch.optim.AdamW",
+            "regularization": f"weight decay {settings.weight_decay:g}",
+            "training_duration": round(content.get("seconds", 0.0) / 3600, 5),
+        },
+    }
+    return known | {k: v for k, v in said.items() if k in CONFIG_FIELDS}
+
+
+def _save(content: Mapping[str, Any], parts: Path, folder: Path) -> Path:
+    """Validate by bioimageio.spec and let it write the package folder, with the hash of every file."""
+    from bioimageio.spec import InvalidDescr, ValidationContext, build_description, save_bioimageio_package_as_folder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # bioimageio.spec leaves the files open that it hashes
+        context = ValidationContext(root=parts, perform_io_checks=True)
+        description = build_description(dict(content), context=context)
+        if isinstance(description, InvalidDescr):
+            raise ZooferryError(f"bioimageio.spec refuses the package: {_spec_errors(description)}; mend the card")
+        save_bioimageio_package_as_folder(description, output_path=folder)
+    return folder
+
+
+def _spec_errors(description: Any) -> str:
+    errors = description.validation_summary.errors
+    return "; ".join(f"{'.'.join(map(str, e.loc))}: {e.msg}" for e in errors[:3])
+
+
+def write_zip(folder: Path, archive: Path) -> None:
+    """Zip a folder: entries in the order of their names, rdf.yaml first, one time stamp, the same bits every time."""
+    files = sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: (p.name != "rdf.yaml", str(p)))
+    date = max((1980, 1, 1, 0, 0, 0), timestamp().timetuple()[:6])
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+        for file in files:
+            info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), date)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            zipped.writestr(info, file.read_bytes())
+
+
+def require_official_check(archive: Path, formats: Sequence[str] = ("onnx",)) -> None:
+    """Reopen the zip, and let bioimageio.core reproduce the stored test output with the given weight formats.
+
+    ``zooferry check`` does the same with every format; one of them is enough to know that the package is whole.
+
+    Raises
+    ------
+    ZooferryError
+        It cannot be opened, or the official test fails.
+    """
+    from bioimageio.core import test_description
+
+    with open_package(archive) as package:
+        package.outputs[0].test_array()
+    for weight_format in formats:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # third-party deprecations do not concern the package
+            summary = test_description(archive, weight_format=weight_format)  # type: ignore[arg-type]
+        if summary.status != "passed":
+            problems = [f"{'.'.join(map(str, e.loc))}: {e.msg}" for d in summary.details for e in d.errors]
+            raise ZooferryError(f"bioimageio.core does not pass the package: {'; '.join(problems[:3])}")
