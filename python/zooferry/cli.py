@@ -1,0 +1,260 @@
+"""The command line: each command is one call into the rooms below it. Importing this loads neither torch nor a JVM."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zooferry import __version__
+from zooferry.errors import ZooferryError
+
+DESCRIPTION = (
+    "Train microscopy restoration, package it for the zoo, run it in ImageJ, and prove that the numbers agree."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all went well, 1 for a refusal or a failed check, 2 for a wrong command line, 130 after
+        Ctrl-C.
+    """
+    options = build_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except ZooferryError as error:
+        print(f"zooferry: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("zooferry: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def say(line: str) -> None:
+    """Progress goes to standard error, so that results can be piped."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; later commands are added here."""
+    parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_simulate, _add_methods, _add_train, _add_predict, _add_evaluate):
+        add(commands)
+    for add in (_add_package, _add_check, _add_imagej, _add_doctor):
+        add(commands)
+    return parser
+
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_demo(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("demo", help="the whole chain: train, package, check, restore in ImageJ, report")
+    p.add_argument("--images", type=Path, metavar="DIR", help="your noisy images (default: simulated)")
+    p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
+    p.add_argument("--out", type=Path, default=Path("zooferry-demo"), metavar="DIR")
+    p.add_argument("--seconds", type=float, default=120.0, metavar="N", help="training time of each method")
+    p.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from zooferry.demo import run_demo
+
+    report, passed = run_demo(options.out, options.images, options.targets, seconds=options.seconds, say=say)
+    print(report)
+    return 0 if passed else 1
+
+
+def _add_simulate(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("simulate", help="make sample acquisitions with known truth and labels")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--dims", type=int, choices=(2, 3), default=2)
+    p.add_argument("--photons", type=float, default=30.0, help="of the brightest structures, per pixel")
+    p.add_argument("--seed", type=int, default=0)
+    p.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from zooferry.simulation import default_settings, write_simulation
+
+    settings = default_settings(options.dims, photons=options.photons)
+    write_simulation(
+        options.out, settings, seed=options.seed, on_progress=lambda done, of: say(f"image {done} of {of}")
+    )
+    print(options.out)
+    return 0
+
+
+def _add_methods(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("methods", help="list the methods: dimensions, data they need, paper")
+    p.set_defaults(run=_methods)
+
+
+def _methods(_: argparse.Namespace) -> int:
+    from zooferry.methods import METHODS
+
+    for method in METHODS:
+        print(f"{method.name:6} {method.title}")
+        print(f"       {' and '.join(f'{d}D' for d in method.dims)}; needs {method.data}")
+        print(f"       {method.paper}")
+    return 0
+
+
+def _add_train(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("train", help="train a method on a folder of images")
+    p.add_argument("method", metavar="METHOD", help="see 'zooferry methods'")
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="noisy images")
+    p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
+    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    p.add_argument("--settings", type=Path, metavar="FILE.yaml")
+    p.add_argument("--set", action="append", default=[], metavar="key=value", dest="assignments")
+    p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget")
+    p.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    p.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from zooferry.methods import facts
+    from zooferry.settings import read_settings
+
+    facts(options.method)
+    values = read_settings(options.settings, options.assignments)
+    from zooferry.runs import train_method
+
+    progress = train_method(
+        options.method,
+        options.out,
+        images=options.images,
+        targets=options.targets,
+        values=values,
+        seconds=options.seconds,
+        resume=options.resume,
+        say=say,
+    )
+    if not progress.finished:
+        say(f"stopped at step {progress.step}; go on with the same command and --resume")
+        return 130
+    say(f"finished: {progress.finished}; best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
+    print(options.out)
+    return 0
+
+
+def _add_predict(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("predict", help="restore images in Python")
+    _add_model_and_images(p)
+    p.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: automatic)")
+    p.set_defaults(run=_predict)
+
+
+def _add_model_and_images(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", type=Path, metavar="MODEL", help="run folder, package folder or zip")
+    p.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from zooferry.restoring import restore_files
+
+    failed = restore_files(options.model, options.images, options.out, tile=options.tile, say=say)
+    return _summary(failed, len(options.images))
+
+
+def _summary(failed: int, count: int) -> int:
+    if failed:
+        print(f"zooferry: {failed} of {count} images could not be restored; see the lines above", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("evaluate", help="score a model against clean references")
+    p.add_argument("model", type=Path, metavar="MODEL", help="run folder, package folder or zip")
+    p.add_argument("--images", type=Path, required=True, metavar="DIR")
+    p.add_argument("--targets", type=Path, required=True, metavar="DIR")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from zooferry.evaluation import evaluate_model, score_table
+
+    scores = evaluate_model(options.model, options.images, options.targets, options.out, say=say)
+    print(score_table(scores))
+    say(f"report: {options.out / 'report.html'}")
+    return 0
+
+
+def _add_package(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("package", help="make a bioimage.io package of a run")
+    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("--card", type=Path, metavar="card.yaml", help="authors, licence, tags ...")
+    p.add_argument("--out", type=Path, required=True, metavar="model.zip")
+    p.set_defaults(run=_package)
+
+
+def _package(options: argparse.Namespace) -> int:
+    from zooferry.packager import package_run
+
+    print(package_run(options.run_folder, options.out, card=options.card, say=say))
+    return 0
+
+
+def _add_check(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("check", help="run a package in every host and compare the numbers")
+    p.add_argument("model", type=Path, metavar="model.zip")
+    p.add_argument("--host", action="append", metavar="NAME", help="only this host; may be repeated")
+    p.add_argument("--out", type=Path, metavar="DIR", help="where report.json and report.html go")
+    p.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from zooferry.check import check_package
+
+    report = check_package(options.model, hosts=options.host, out=options.out, on_line=say)
+    return 0 if report.passed else 1
+
+
+def _add_imagej(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("imagej", help="run a package in headless ImageJ")
+    actions = p.add_subparsers(required=True, metavar="ACTION")
+    r = actions.add_parser("run", help="restore images in ImageJ, without Python inference")
+    _add_model_and_images(r)
+    r.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: from free memory)")
+    r.set_defaults(run=_imagej)
+
+
+def _imagej(options: argparse.Namespace) -> int:
+    from zooferry.hosts.imagej import run_images
+    from zooferry.package import open_package
+    from zooferry.restoring import result_paths
+
+    result_paths(options.images, options.out)
+    with open_package(options.model) as package:
+        results = run_images(package.folder, options.images, options.out, tile=options.tile, on_line=say)
+    for result in results:
+        say(f"{result.source.name}: {result.message or result.result}")
+    return _summary(sum(bool(r.message) for r in results), len(results))
+
+
+def _add_doctor(commands: Commands) -> None:  # type: ignore[valid-type]
+    p = commands.add_parser("doctor", help="what is installed, what is missing, and the cure")
+    p.set_defaults(run=_doctor)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from zooferry.doctor import examine, table
+
+    findings = examine()
+    print(table(findings))
+    return 1 if any(f.status == "missing" for f in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
