@@ -99,7 +99,7 @@ class Comparison:
         return f"{spaced(good)} of {spaced(self.size)} values within {self._allowed()}, {worst}"
 
     def _allowed(self) -> str:
-        if self.rtol == self.atol:
+        if self.max_abs <= self.atol:
             return short_number(self.atol)
         return f"{short_number(self.atol)} + {short_number(self.rtol)} x |expected|"
 
@@ -146,7 +146,7 @@ def compare(
     reason = _why_not_finite(a64, e64, name)
     if not reason and ppm > allowed_ppm:
         count = f"{spaced(mismatched)} of {spaced(a.size)} values of {name!r}"
-        reason = f"{count} disagree ({ppm:.6g} ppm, allowed {allowed_ppm:g})"
+        reason = f"{count} disagree" + (f" (allowed are {allowed_ppm:g} ppm)" if allowed_ppm else "")
     with np.errstate(invalid="ignore"):
         worst = _worst(excess, np.abs(a64 - e64))
     max_abs, max_rel = _largest_differences(a64, e64, atol)
@@ -157,9 +157,9 @@ def compare(
 
 
 def short_number(value: float) -> str:
-    """A tolerance or an error as people write it: ``3e-6``, not ``3e-06``."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+    """A tolerance or an error as people write it, two digits: ``3e-6``, not ``3e-06``; ``0.25``, ``12``."""
+    if value == 0 or not math.isfinite(value) or 0.01 <= abs(value) < 1000:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
     mantissa, _, exponent = f"{value:.1e}".partition("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zooferry.comparison import Comparison
+from zooferry import __version__
+from zooferry.comparison import Comparison, short_number
+
+if TYPE_CHECKING:
+    from zooferry.figures import PictureRow
+    from zooferry.metrics import RestorationScore
+
+PICTURED_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,8 @@ class HostRow:
 
     def line(self) -> str:
         """One line for the terminal."""
-        words = self.reason or "; ".join(f"{v.name}: {v.sentence()}" for v in self.outputs)
+        found = [f"{verdict.name}: {verdict.sentence()}" for verdict in self.outputs]
+        words = "; ".join([self.reason, *found] if self.reason else found)
         return f"{self.host:<17} {self.status:<8} {self.seconds:6.1f} s  {words}"
 
 
@@ -104,9 +113,109 @@ class CheckReport:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class EvaluatedImage:
+    """One held-out image with its candidates.
+
+    Attributes
+    ----------
+    name : str
+        The file's name.
+    reference : ndarray, axes (Y, X) or (Z, Y, X)
+        The clean image.
+    candidates : mapping
+        What is scored -> array of the same shape, the raw input first, e.g. raw, gaussian, restored. Empty
+        arrays are not needed: a report may leave out the pictures of most images.
+    scores : mapping
+        The same names -> `zooferry.metrics.RestorationScore`.
+    pixel_size : float
+        Along x in `unit`; 0 if it is not known.
+    unit : str
+        For example ``"micrometer"``.
+    """
+
+    name: str
+    reference: np.ndarray
+    candidates: Mapping[str, np.ndarray]
+    scores: Mapping[str, RestorationScore]
+    pixel_size: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Scores of several candidates on held-out images; `about` are lines of the page's head: what -> value."""
+
+    title: str
+    images: tuple[EvaluatedImage, ...]
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of what is scored, in the order of the first image."""
+        return tuple(self.images[0].scores) if self.images else ()
+
+    def mean(self, candidate: str, score: str) -> float:
+        """Mean over the images of one score (nrmse, psnr, ssim)."""
+        return float(np.mean([getattr(image.scores[candidate], score) for image in self.images]))
+
+    def best(self, score: str) -> str:
+        """The candidate with the best mean of one score; NRMSE is better the lower."""
+        sign = 1 if score == "nrmse" else -1
+        return min(self.candidates, key=lambda candidate: sign * self.mean(candidate, score))
+
+
+@dataclass(frozen=True, eq=False)
+class HostDifference:
+    """The same image restored by one model in two places.
+
+    `title` says which, e.g. ``"n2v: ImageJ minus Python"``; `actual` and `expected` have axes (Y, X) or
+    (Z, Y, X) and `verdict` is their comparison.
+    """
+
+    title: str
+    actual: np.ndarray
+    expected: np.ndarray
+    verdict: Comparison
+
+
+@dataclass(frozen=True, eq=False)
+class DemoReport:
+    """The whole chain: scores and pictures, the same image in ImageJ, agreement of every host, timings in s."""
+
+    title: str
+    evaluation: EvaluationReport
+    differences: tuple[HostDifference, ...]
+    checks: tuple[CheckReport, ...]
+    timings: Mapping[str, float]
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed and ImageJ agrees with Python."""
+        return all(check.passed for check in self.checks) and all(d.verdict.passed for d in self.differences)
+
+
 def write_check_report(path: Path, report: CheckReport) -> None:
-    """Write the page of a check."""
-    write_atomically(path, f"<!doctype html><title>{report.name}</title>")
+    """Write the page of `zooferry check`: verdicts, the format's messages, pictures of every output."""
+    from zooferry.figures import output_rows
+
+    rows = [row for output in report.outputs for row in output_rows(output, report.hosts)]
+    _write_page(path, "check.html", {"report": report, "rows": rows})
+
+
+def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
+    """Write the page of `zooferry evaluate`: scores and pictures of at most `PICTURED_IMAGES` images."""
+    _write_page(path, "evaluation.html", {"report": report, "rows": _image_rows(report)})
+
+
+def write_demo_report(path: Path, report: DemoReport) -> None:
+    """Write the page of `zooferry demo`."""
+    from zooferry.figures import host_difference_row
+
+    rows = _image_rows(report.evaluation)
+    differences = [host_difference_row(difference) for difference in report.differences]
+    _write_page(path, "demo.html", {"report": report, "rows": rows, "differences": differences})
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -117,3 +226,27 @@ def write_atomically(path: Path, text: str) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _image_rows(report: EvaluationReport) -> list[PictureRow]:
+    from zooferry.figures import image_rows
+
+    pictured = [image for image in report.images if image.candidates][:PICTURED_IMAGES]
+    return [row for image in pictured for row in image_rows(image)]
+
+
+def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
+    """Fill a template of `zooferry/templates`; everything is escaped, nothing is loaded from elsewhere."""
+    import jinja2
+
+    folder = Path(__file__).parent / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["short"] = short_number
+    page = environment.get_template(template).render(content, made=time.strftime("%Y-%m-%d %H:%M"), version=__version__)
+    write_atomically(path, page)

@@ -1,0 +1,144 @@
+"""Rows of pictures for the reports: which arrays stand side by side, in which contrast, under which words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zooferry.comparison import ATOL, RTOL, short_number
+from zooferry.metrics import RestorationScore, affine_fit
+from zooferry.pictures import (
+    Array,
+    Picture,
+    contrast_window,
+    difference_limit,
+    difference_pictures,
+    grey_pictures,
+    spatial_parts,
+    structured_crop,
+)
+from zooferry.report import EvaluatedImage, HostDifference, HostRow, OutputArrays
+
+WHOLE_UP_TO = 320  # pixels; of larger images a crop is shown, because binning would hide the noise
+CROP = 256
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """Pictures side by side under a heading, with a remark."""
+
+    title: str
+    remark: str
+    pictures: tuple[Picture, ...]
+
+
+def output_rows(output: OutputArrays, hosts: Sequence[HostRow]) -> list[PictureRow]:
+    """Input, expected, actual and difference of one output.
+
+    One row shows the worst of the hosts that agree; each host that disagrees with an array of the expected
+    shape has a row of its own.
+    """
+    comparable = {host: a for host, a in output.actual.items() if a.shape == output.expected.shape}
+    verdicts = {row.host: v for row in hosts for v in row.outputs if v.name == output.name and row.host in comparable}
+    agreeing = sorted((h for h, v in verdicts.items() if v.passed), key=lambda h: -verdicts[h].max_abs)
+    shown = [host for host, verdict in verdicts.items() if not verdict.passed] + agreeing[:1]
+    rows = []
+    for host in shown:
+        words = "the largest difference of those that agree" if host in agreeing else "disagrees"
+        rows += _output_row(output, comparable[host], f"{output.name} in {host} ({words})", verdicts[host].sentence())
+    return rows
+
+
+def _output_row(output: OutputArrays, actual: Array, title: str, remark: str) -> list[PictureRow]:
+    pixel = (output.pixel_size.get("x", 0.0), output.unit)
+    raw = spatial_parts(output.input, output.input_axes)
+    rows = []
+    parts = zip(spatial_parts(output.expected, output.axes), spatial_parts(actual, output.axes), strict=True)
+    for number, ((label, expected), (_, got)) in enumerate(parts):
+        shown = raw[min(number, len(raw) - 1)][1]
+        window = contrast_window(expected)
+        difference = _difference(got, expected)
+        pictures = [
+            grey_pictures("input", shown, window=contrast_window(shown), caption="raw, its own contrast", pixel=pixel),
+            grey_pictures("expected", expected, window=window, caption="stored test output", pixel=pixel),
+            grey_pictures("actual", got, window=window, caption="same contrast as expected", pixel=pixel),
+            _difference_pictures("actual − expected", difference, expected),
+        ]
+        rows += _by_view(pictures, f"{title}, {label}" if label else title, remark)
+    return rows
+
+
+def image_rows(image: EvaluatedImage) -> list[PictureRow]:
+    """Every candidate beside the reference, and below it the error of each."""
+    cut = _crop(image.reference)
+    reference = image.reference[cut]
+    window = contrast_window(reference)
+    pixel = (image.pixel_size, image.unit)
+    pictures, errors = [], []
+    fitted = {name: affine_fit(array, image.reference)[0][cut] for name, array in image.candidates.items()}
+    limit = max(float(np.percentile(np.abs(a - reference), 99)) for a in fitted.values()) or 1.0
+    for number, (name, array) in enumerate(image.candidates.items()):
+        own = number == 0  # fitting a noisy image shrinks its contrast; it is shown as it was acquired
+        shown, contrast = (array[cut], contrast_window(array[cut])) if own else (fitted[name], window)
+        caption = _score_words(image.scores[name]) + (", its own contrast" if own else "")
+        pictures.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
+        errors.append(difference_pictures(f"error of {name}", fitted[name] - reference, limit=limit, caption=""))
+    pictures.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
+    where = _where(cut, image.reference)
+    title = f"{image.name}{where}"
+    fit = "candidates are fitted to the reference as for the scores"
+    return _by_view(pictures, title, fit) + _by_view(errors, f"{title}: fitted candidate − reference", "")
+
+
+def host_difference_row(difference: HostDifference) -> PictureRow:
+    """Python's result, the other place's and their difference; of a volume its middle slice."""
+    cut = _crop(difference.expected)
+    expected, actual = difference.expected[cut], difference.actual[cut]
+    window = contrast_window(expected)
+    pictures = (
+        grey_pictures("Python", expected, window=window)[0],
+        grey_pictures("ImageJ", actual, window=window, caption="same contrast")[0],
+        _difference_pictures("difference", _difference(actual, expected), expected)[0],
+    )
+    return PictureRow(difference.title, difference.verdict.sentence(), pictures)
+
+
+def _difference(actual: Array, expected: Array) -> Array:
+    return np.asarray(actual.astype(np.float64) - expected.astype(np.float64))
+
+
+def _difference_pictures(title: str, difference: Array, expected: Array) -> list[Picture]:
+    tolerance = ATOL + RTOL * float(np.nanmedian(np.abs(expected)))
+    limit = difference_limit(difference, tolerance)
+    largest = np.abs(difference[np.isfinite(difference)]).max(initial=0.0)
+    meaning = "the tolerance" if limit == tolerance else "99.9 % of the differences"
+    caption = f"largest {short_number(float(largest))}; full colour from ±{short_number(limit)} ({meaning})"
+    return difference_pictures(title, difference, limit=limit, caption=caption)
+
+
+def _by_view(pictures: Sequence[Sequence[Picture]], title: str, remark: str) -> list[PictureRow]:
+    """One row in 2D; in 3D one for the middle slices and one for the projections."""
+    return [
+        PictureRow(title if number == 0 else f"{title} (projection)", remark if number == 0 else "", tuple(view))
+        for number, view in enumerate(zip(*pictures, strict=False))
+    ]
+
+
+def _crop(array: Array) -> tuple[slice, ...]:
+    if max(array.shape[-2:]) <= WHOLE_UP_TO:
+        return (slice(None),) * array.ndim
+    return (*(slice(None),) * (array.ndim - 2), *structured_crop(array, CROP))
+
+
+def _where(cut: tuple[slice, ...], array: Array) -> str:
+    y, x = cut[-2:]
+    if y.start is None:
+        return ""
+    height, width = array.shape[-2:]
+    return f", pixels y {y.start}-{min(y.stop, height)}, x {x.start}-{min(x.stop, width)} of {height} × {width}"
+
+
+def _score_words(score: RestorationScore) -> str:
+    return f"NRMSE {score.nrmse:.3f}, PSNR {score.psnr:.1f} dB, SSIM {score.ssim:.3f}"
