@@ -48,7 +48,7 @@ def test_first_dark_point_on_the_axis_at_2_n_wavelength_over_na_squared(aperture
     optics = Optics(numerical_aperture=aperture, refractive_index=index)
     zero = 2 * index * optics.emission_um / aperture**2  # Born & Wolf 8.8.2, u = 4 pi
     depths = np.linspace(0, 1.5 * zero, 91)
-    axial = psf_planes(optics, (101, 101), (0.05, 0.05), depths_um=depths)[:, 50, 50]
+    axial = psf_planes(optics, (101, 101), pixel_size=(0.05, 0.05), depths_um=depths)[:, 50, 50]
     assert first_minimum(axial) * depths[1] == pytest.approx(zero, rel=0.05)
 
 
@@ -70,7 +70,7 @@ def debye(optics, r, z):
 )
 def test_against_the_debye_integral(optics):
     depths = (0.0, 0.3, 0.8, -0.8)
-    planes = psf_planes(optics, (121, 121), (0.02, 0.02), depths_um=depths)
+    planes = psf_planes(optics, (121, 121), pixel_size=(0.02, 0.02), depths_um=depths)
     for plane, z in zip(planes, depths, strict=True):
         for step in (0, 3, 8, 15, 25):
             expected = debye(optics, 0.02 * step, z) / debye(optics, 0, 0)
@@ -102,9 +102,9 @@ def test_a_camera_pixel_adds_the_light_of_smaller_ones():
 
 def test_widefield_keeps_the_light_of_every_plane_and_confocal_does_not():
     depths = (0.0, 0.5, 1.0)
-    wide = psf_planes(Optics(), (101, 101), (0.05, 0.05), depths_um=depths).sum(axis=(1, 2))
+    wide = psf_planes(Optics(), (101, 101), pixel_size=(0.05, 0.05), depths_um=depths).sum(axis=(1, 2))
     assert np.all(wide > 0.9)
-    confocal = psf_planes(Optics("confocal"), (101, 101), (0.05, 0.05), depths_um=depths).sum(axis=(1, 2))
+    confocal = psf_planes(Optics("confocal"), (101, 101), pixel_size=(0.05, 0.05), depths_um=depths).sum(axis=(1, 2))
     assert confocal[0] > 2 * confocal[1] > 4 * confocal[2] > 0
 
 
@@ -119,8 +119,10 @@ def test_a_small_pinhole_sharpens():
 def test_a_closed_pinhole_squares_the_pattern():
     """Wilson 1990: with a point pinhole the PSF is illumination times detection."""
     light = {"emission_um": 0.5, "excitation_um": 0.5}
-    wide = psf_planes(Optics(**light), (31, 31), (0.02, 0.02), depths_um=(0.0,))[0]
-    confocal = psf_planes(Optics("confocal", pinhole_airy=0.01, **light), (31, 31), (0.02, 0.02), depths_um=(0.0,))[0]
+    wide = psf_planes(Optics(**light), (31, 31), pixel_size=(0.02, 0.02), depths_um=(0.0,))[0]
+    confocal = psf_planes(
+        Optics("confocal", pinhole_airy=0.01, **light), (31, 31), pixel_size=(0.02, 0.02), depths_um=(0.0,)
+    )[0]
     np.testing.assert_allclose(confocal / confocal.max(), (wide / wide.max()) ** 2, atol=0.01)
 
 

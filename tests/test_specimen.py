@@ -43,14 +43,14 @@ def no_nuclei(dims):
 )
 def test_deposit_by_hand(point, expected):
     light = np.zeros((2, 2))
-    deposit(light, Grid((2, 2), (1.0, 0.5)), np.array([point]), np.array([1.0]))
+    deposit(light, Grid((2, 2), (1.0, 0.5)), points=np.array([point]), dye=np.array([1.0]))
     np.testing.assert_allclose(light, expected, atol=1e-12)
 
 
 def test_deposit_adds_up_and_keeps_the_centre_of_mass():
     grid, point = Grid((7, 8, 9), (0.3, 0.1, 0.2)), np.array([1.0, 0.37, 0.91])
     light = np.zeros(grid.shape)
-    deposit(light, grid, np.tile(point, (5, 1)), np.full(5, 2.0))
+    deposit(light, grid, points=np.tile(point, (5, 1)), dye=np.full(5, 2.0))
     assert light.sum() == pytest.approx(10)
     centre = (np.array(ndimage.center_of_mass(light)) + 0.5) * grid.pixel_size
     np.testing.assert_allclose(centre, point, atol=1e-12)
@@ -106,7 +106,7 @@ def test_no_cells_no_light():
 def test_granules_lie_outside_nuclei(grid):
     cells = CellSettings(nuclei=2, granules=300)
     nuclei = place_nuclei(grid, cells, rng=rng(1))
-    light = draw_granules(grid, nuclei, cells, rng=rng(2))
+    light = draw_granules(grid, nuclei, cells=cells, rng=rng(2))
     inside = np.min([nuclei.distance_to(k, grid.coordinates()) for k in range(len(nuclei))], axis=0) < 0.8
     assert light[inside].mean() < 0.05 * light[~inside].mean()
 
@@ -115,7 +115,7 @@ def test_granules_lie_outside_nuclei(grid):
 def test_filaments_carry_the_dye_of_their_length(grid):
     """Without nuclei, and so short that few leave the field, light x voxel = number x length x width^(N-1)."""
     cells = CellSettings(filaments=4000, filament_length_um=0.2)
-    light = draw_filaments(grid, no_nuclei(len(grid.shape)), cells, rng=rng(3))
+    light = draw_filaments(grid, no_nuclei(len(grid.shape)), cells=cells, rng=rng(3))
     number = 4000 * grid.area_um2 / 100
     mean_brightness = np.exp(-0.15 + 0.55**2 / 2)
     expected = number * (0.2 + STEP_UM / 2) * cells.filament_width_um ** (len(grid.shape) - 1) * mean_brightness
@@ -128,7 +128,7 @@ def test_stiff_filaments_reach_further():
     spread = []
     for persistence in (0.5, 100):
         cells = CellSettings(filaments=2, filament_length_um=8, persistence_um=persistence)
-        light = draw_filaments(grid, no_nuclei(2), cells, rng=rng(4))
+        light = draw_filaments(grid, no_nuclei(2), cells=cells, rng=rng(4))
         boxes = ndimage.find_objects(ndimage.label(light > 0, np.ones((3, 3)))[0])
         spread.append(np.mean([np.hypot(*(s.stop - s.start for s in box)) for box in boxes]))
     assert spread[1] > 1.5 * spread[0]

@@ -109,7 +109,7 @@ def point_spread_function(
     planes = shape[0] if len(shape) == 3 else 1
     spacing = pixel_size[0] if len(shape) == 3 else 0.0
     depths = [spacing * (plane - planes // 2) for plane in range(planes)]
-    psf = psf_planes(optics, shape[-2:], pixel_size[-2:], depths_um=depths, wavefront=wavefront)
+    psf = psf_planes(optics, shape[-2:], pixel_size=pixel_size[-2:], depths_um=depths, wavefront=wavefront)
     normalized: Floats = psf.reshape(tuple(shape)) / psf.sum()
     return normalized
 
@@ -117,8 +117,8 @@ def point_spread_function(
 def psf_planes(
     optics: Optics,
     plane_shape: Sequence[int],
-    pixel_size: Sequence[float],
     *,
+    pixel_size: Sequence[float],
     depths_um: Sequence[float],
     wavefront: Wavefront | None = None,
 ) -> Floats:
@@ -144,11 +144,11 @@ def psf_planes(
     fine_shape = tuple(over * PADDING * n for n in plane_shape)
     fine_pixel = tuple(size / over for size in pixel_size)
     blur = _pinhole_transfer(optics, fine_shape, fine_pixel)
-    emission = Pupil.of(optics, fine_shape, fine_pixel, wavefront=wavefront)
+    emission = Pupil.of(optics, fine_shape, pixel_size=fine_pixel, wavefront=wavefront)
     planes = [emission.intensity(z) for z in depths_um]
     if optics.modality == "confocal":
         illuminating = replace(optics, emission_um=optics.excitation_um)
-        excitation = Pupil.of(illuminating, fine_shape, fine_pixel, wavefront=wavefront)
+        excitation = Pupil.of(illuminating, fine_shape, pixel_size=fine_pixel, wavefront=wavefront)
         peak = excitation.intensity(0.0).max()
         planes = [
             excitation.intensity(z) / peak * np.maximum(fft.ifft2(fft.fft2(plane) * blur).real, 0)
@@ -177,8 +177,8 @@ class Pupil:
         cls,
         optics: Optics,
         shape: Sequence[int],
-        pixel_size: Sequence[float],
         *,
+        pixel_size: Sequence[float],
         wavefront: Wavefront | None = None,
     ) -> Pupil:
         """The aplanatic pupil of an objective for the emission wavelength, its edge smoothed over one sample."""

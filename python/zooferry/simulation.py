@@ -179,7 +179,7 @@ def imaging_kernel(settings: AcquisitionSettings) -> Floats:
     psf = point_spread_function(settings.optics, shape, pixel_size=settings.pixel_size)
     if len(shape) == 3:
         return psf
-    blurred = psf_planes(settings.optics, shape, settings.pixel_size, depths_um=HAZE_DEPTHS_UM).mean(axis=0)
+    blurred = psf_planes(settings.optics, shape, pixel_size=settings.pixel_size, depths_um=HAZE_DEPTHS_UM).mean(axis=0)
     kernel: Floats = (1 - settings.haze) * psf + settings.haze * blurred / blurred.sum()
     return kernel
 

@@ -151,10 +151,10 @@ def draw_cells(grid: Grid, cells: CellSettings, *, rng: np.random.Generator) -> 
         0 is background, 1..K the nuclei; they never overlap.
     """
     nuclei = place_nuclei(grid, cells, rng=rng)
-    light, labels = _draw_bodies(grid, nuclei, cells, rng=rng)
+    light, labels = _draw_bodies(grid, nuclei, cells=cells, rng=rng)
     stain_filaments, stain_granules = rng.lognormal(0, 0.25, 2)  # labelling differs from dish to dish
-    light += stain_filaments * draw_filaments(grid, nuclei, cells, rng=rng)
-    light += stain_granules * draw_granules(grid, nuclei, cells, rng=rng)
+    light += stain_filaments * draw_filaments(grid, nuclei, cells=cells, rng=rng)
+    light += stain_granules * draw_granules(grid, nuclei, cells=cells, rng=rng)
     return light, labels
 
 
@@ -184,7 +184,7 @@ def place_nuclei(grid: Grid, cells: CellSettings, *, rng: np.random.Generator) -
 
 
 def _draw_bodies(
-    grid: Grid, nuclei: Nuclei, cells: CellSettings, *, rng: np.random.Generator
+    grid: Grid, nuclei: Nuclei, *, cells: CellSettings, rng: np.random.Generator
 ) -> tuple[Floats, NDArray[np.uint16]]:
     """Nuclei with chromatin, their labels, and the cytoplasm around them."""
     coordinates = grid.coordinates()
@@ -197,7 +197,7 @@ def _draw_bodies(
         distance = nuclei.distance_to(k, coordinates)
         mine = distance + outline < nearest
         dome = np.sqrt(np.clip(1.1 - 0.75 * distance**2, 0, None))
-        holes = _nucleoli(grid, nuclei, k, rng=rng)
+        holes = _nucleoli(grid, nuclei, index=k, rng=rng)
         light = np.where(mine, rng.lognormal(0, 0.3) * dome * chromatin * holes, light)
         labels[mine] = k + 1
         nearest = np.where(mine, distance + outline, nearest)
@@ -214,7 +214,7 @@ def _chromatin(grid: Grid, *, rng: np.random.Generator) -> Floats:
     return texture
 
 
-def _nucleoli(grid: Grid, nuclei: Nuclei, index: int, *, rng: np.random.Generator) -> Floats:
+def _nucleoli(grid: Grid, nuclei: Nuclei, *, index: int, rng: np.random.Generator) -> Floats:
     """Factor on the light of one nucleus: 1, and down to a quarter in its one to four nucleoli."""
     factor: Floats = np.ones(grid.shape)
     smallest = float(nuclei.radii[index].min())
@@ -228,10 +228,10 @@ def _nucleoli(grid: Grid, nuclei: Nuclei, index: int, *, rng: np.random.Generato
     return factor
 
 
-def draw_filaments(grid: Grid, nuclei: Nuclei, cells: CellSettings, *, rng: np.random.Generator) -> Floats:
+def draw_filaments(grid: Grid, nuclei: Nuclei, *, cells: CellSettings, rng: np.random.Generator) -> Floats:
     """A cytoskeleton: persistent random walks, most of them from beside a nucleus, that bend around the nuclei."""
     count = int(rng.poisson(cells.filaments * grid.area_um2 / 100))
-    points, directions = _filament_starts(grid, nuclei, count, rng=rng)
+    points, directions = _filament_starts(grid, nuclei, count=count, rng=rng)
     lengths = cells.filament_length_um * rng.gamma(4, 0.25, count)
     brightness = rng.lognormal(-0.15, 0.55, count)
     bending = math.sqrt(STEP_UM / cells.persistence_um)  # per step and transverse axis
@@ -239,14 +239,14 @@ def draw_filaments(grid: Grid, nuclei: Nuclei, cells: CellSettings, *, rng: np.r
     light = np.zeros(grid.shape)
     for step in range(math.ceil(lengths.max(initial=0) / STEP_UM)):
         growing = lengths > step * STEP_UM
-        deposit(light, grid, points[growing], dye * brightness[growing])
+        deposit(light, grid, points=points[growing], dye=dye * brightness[growing])
         directions += bending * rng.standard_normal(directions.shape) + _away_from_nuclei(nuclei, points)
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         points = points + STEP_UM * directions
     return light
 
 
-def _filament_starts(grid: Grid, nuclei: Nuclei, count: int, *, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _filament_starts(grid: Grid, nuclei: Nuclei, *, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Start points (count, N) in um and unit directions (count, N), flat along Z."""
     dims = len(grid.shape)
     points = rng.uniform(0, 1, (count, dims)) * grid.extent_um
@@ -270,7 +270,7 @@ def _away_from_nuclei(nuclei: Nuclei, points: Floats) -> Floats:
     return push
 
 
-def draw_granules(grid: Grid, nuclei: Nuclei, cells: CellSettings, *, rng: np.random.Generator) -> Floats:
+def draw_granules(grid: Grid, nuclei: Nuclei, *, cells: CellSettings, rng: np.random.Generator) -> Floats:
     """Granules near the resolution limit, crowded around the nuclei, some of them larger than a point."""
     dims, count = len(grid.shape), int(rng.poisson(cells.granules * grid.area_um2 / 100))
     points = rng.uniform(0, 1, (count, dims)) * grid.extent_um
@@ -286,11 +286,11 @@ def draw_granules(grid: Grid, nuclei: Nuclei, cells: CellSettings, *, rng: np.ra
     cloud = points[:, None] + size * rng.standard_normal((len(points), parts, dims))
     dye = cells.granule_width_um**dims / grid.voxel_um / parts * rng.lognormal(-0.1, 0.6, len(points))
     light = np.zeros(grid.shape)
-    deposit(light, grid, cloud.reshape(-1, dims), np.repeat(dye, parts))
+    deposit(light, grid, points=cloud.reshape(-1, dims), dye=np.repeat(dye, parts))
     return light
 
 
-def deposit(light: Floats, grid: Grid, points: Floats, dye: Floats) -> None:
+def deposit(light: Floats, grid: Grid, *, points: Floats, dye: Floats) -> None:
     """Add dye at points (P, N) in um to `light`, in place, shared linearly among the 2^N nearest voxels.
 
     What falls outside the grid is lost.
