@@ -24,6 +24,6 @@ def flip_and_turn(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> tup
     results = []
     for array in arrays:
         turned = np.rot90(array, turns, (-2, -1))
-        turned = np.flip(turned, [a for a in axes if a == -1 or volumetric])
+        turned = np.flip(turned, tuple(a for a in axes if a == -1 or volumetric))
         results.append(np.ascontiguousarray(turned))
     return tuple(results)

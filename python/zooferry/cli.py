@@ -6,9 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zooferry import __version__
 from zooferry.errors import ZooferryError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 DESCRIPTION = (
     "Train microscopy restoration, package it for the zoo, run it in ImageJ, and prove that the numbers agree."
@@ -53,10 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add_demo(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_demo(commands: Commands) -> None:
     p = commands.add_parser("demo", help="the whole chain: train, package, check, restore in ImageJ, report")
     p.add_argument("--images", type=Path, metavar="DIR", help="your noisy images (default: simulated)")
     p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
@@ -73,7 +74,7 @@ def _demo(options: argparse.Namespace) -> int:
     return 0 if passed else 1
 
 
-def _add_simulate(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_simulate(commands: Commands) -> None:
     p = commands.add_parser("simulate", help="make sample acquisitions with known truth and labels")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
     p.add_argument("--dims", type=int, choices=(2, 3), default=2)
@@ -93,7 +94,7 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_methods(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_methods(commands: Commands) -> None:
     p = commands.add_parser("methods", help="list the methods: dimensions, data they need, paper")
     p.set_defaults(run=_methods)
 
@@ -108,7 +109,7 @@ def _methods(_: argparse.Namespace) -> int:
     return 0
 
 
-def _add_train(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_train(commands: Commands) -> None:
     p = commands.add_parser("train", help="train a method on a folder of images")
     p.add_argument("method", metavar="METHOD", help="see 'zooferry methods'")
     p.add_argument("--images", type=Path, required=True, metavar="DIR", help="noisy images")
@@ -147,7 +148,7 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_predict(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_predict(commands: Commands) -> None:
     p = commands.add_parser("predict", help="restore images in Python")
     _add_model_and_images(p)
     p.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: automatic)")
@@ -173,7 +174,7 @@ def _summary(failed: int, count: int) -> int:
     return 1 if failed else 0
 
 
-def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_evaluate(commands: Commands) -> None:
     p = commands.add_parser("evaluate", help="score a model against clean references")
     p.add_argument("model", type=Path, metavar="MODEL", help="run folder, package folder or zip")
     p.add_argument("--images", type=Path, required=True, metavar="DIR")
@@ -191,7 +192,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_package(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_package(commands: Commands) -> None:
     p = commands.add_parser("package", help="make a bioimage.io package of a run")
     p.add_argument("run_folder", type=Path, metavar="RUN")
     p.add_argument("--card", type=Path, metavar="card.yaml", help="authors, licence, tags ...")
@@ -206,7 +207,7 @@ def _package(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_check(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_check(commands: Commands) -> None:
     p = commands.add_parser("check", help="run a package in every host and compare the numbers")
     p.add_argument("model", type=Path, metavar="model.zip")
     p.add_argument("--host", action="append", metavar="NAME", help="only this host; may be repeated")
@@ -221,7 +222,7 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if report.passed else 1
 
 
-def _add_imagej(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_imagej(commands: Commands) -> None:
     p = commands.add_parser("imagej", help="run a package in headless ImageJ")
     actions = p.add_subparsers(required=True, metavar="ACTION")
     r = actions.add_parser("run", help="restore images in ImageJ, without Python inference")
@@ -243,7 +244,7 @@ def _imagej(options: argparse.Namespace) -> int:
     return _summary(sum(bool(r.message) for r in results), len(results))
 
 
-def _add_doctor(commands: Commands) -> None:  # type: ignore[valid-type]
+def _add_doctor(commands: Commands) -> None:
     p = commands.add_parser("doctor", help="what is installed, what is missing, and the cure")
     p.set_defaults(run=_doctor)
 

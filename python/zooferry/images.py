@@ -57,9 +57,7 @@ def read_image(path: Path) -> xr.DataArray:
             series = tiff.series[0]
             array, names = series.asarray(), series.axes
             calibration = _calibration(tiff)
-    except (
-        Exception
-    ) as error:  # tifffile raises whatever a broken header provokes: struct, index, codec errors
+    except Exception as error:  # tifffile raises whatever a broken header provokes: struct, index, codec errors
         raise ZooferryError(
             f"{path}: not a readable TIFF ({_first_line(error)}); open and save it again in ImageJ"
         ) from error
@@ -101,15 +99,19 @@ def _first_line(error: Exception) -> str:
 def _calibration(tiff: tifffile.TiffFile) -> dict[str, Any]:
     if tiff.is_ome and tiff.ome_metadata:
         return _ome_calibration(tiff.ome_metadata)
-    page = tiff.pages[0]
+    tags = tiff.pages.first.tags
     metadata: Mapping[str, Any] = tiff.imagej_metadata or {}
     unit = unit_name(str(metadata.get("unit", "")))
+    per_centimeter = not tiff.is_imagej and "ResolutionUnit" in tags and int(tags["ResolutionUnit"].value) == 3
+    if per_centimeter:
+        unit = "micrometer"
     size: dict[str, float] = {}
     for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
-        value = page.tags[tag].value if tag in page.tags else (0, 1)
+        value = tags[tag].value if tag in tags else (0, 1)
         per_unit = value[0] / value[1] if value[1] else 0.0
         if unit and per_unit > 0:
-            size[axis] = 1.0 / per_unit
+            # a TIFF stores a ratio of two integers: six digits of it are meant
+            size[axis] = float(f"{(10_000.0 if per_centimeter else 1.0) / per_unit:.6g}")
     if unit and metadata.get("spacing"):
         size["z"] = abs(float(metadata["spacing"]))
     found: dict[str, Any] = {"pixel_size": size, "unit": unit} if size else {}
@@ -175,9 +177,7 @@ def write_image(path: Path, image: xr.DataArray) -> Path:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ZooferryError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder"
-        ) from error
+        raise ZooferryError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
     return path
 
 
@@ -202,9 +202,7 @@ def list_images(folder: Path) -> list[Path]:
     found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not found:
         raise ZooferryError(f"{folder}: no TIFF in this folder; allowed are files ending in .tif or .tiff")
-    return sorted(
-        found, key=lambda p: [(int(s), "") if s.isdigit() else (-1, s) for s in re.split(r"(\d+)", p.name)]
-    )
+    return sorted(found, key=lambda p: [(int(s), "") if s.isdigit() else (-1, s) for s in re.split(r"(\d+)", p.name)])
 
 
 def match_pairs(images: Path, targets: Path) -> list[tuple[Path, Path]]:

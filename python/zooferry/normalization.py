@@ -92,7 +92,8 @@ def _along(array: np.ndarray, axes: tuple[str, ...], axis: str | None, value: An
 
 def _affine(array: np.ndarray, offset: Any, scale: Any) -> np.ndarray:
     """(array - offset) / scale, computed in float64 and stored as float32, as a sum of one rounding."""
-    return ((array - np.asarray(offset, np.float64)) / scale).astype(np.float32)
+    scaled: np.ndarray = (array - np.asarray(offset, np.float64)) / scale
+    return scaled.astype(np.float32)
 
 
 def _ensure_dtype(array: np.ndarray, axes: tuple[str, ...], *, dtype: str) -> np.ndarray:
@@ -102,7 +103,8 @@ def _ensure_dtype(array: np.ndarray, axes: tuple[str, ...], *, dtype: str) -> np
 def _scale_linear(
     array: np.ndarray, axes: tuple[str, ...], *, gain: Any = 1.0, offset: Any = 0.0, axis: str | None = None
 ) -> np.ndarray:
-    return (array * _along(array, axes, axis, gain) + _along(array, axes, axis, offset)).astype(np.float32)
+    scaled: np.ndarray = array * _along(array, axes, axis, gain) + _along(array, axes, axis, offset)
+    return scaled.astype(np.float32)
 
 
 def _fixed_zero_mean_unit_variance(
@@ -153,7 +155,8 @@ def _softmax(array: np.ndarray, axes: tuple[str, ...], *, axis: str = "channel")
 
 
 def _binarize(array: np.ndarray, axes: tuple[str, ...], *, threshold: Any, axis: str | None = None) -> np.ndarray:
-    return array > _along(array, axes, axis, threshold)
+    above: np.ndarray = array > _along(array, axes, axis, threshold)
+    return above
 
 
 def _named(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

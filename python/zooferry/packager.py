@@ -74,7 +74,7 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
         write_zip(folder, archive)
         say("reopening and checking with bioimageio.core")
         require_official_check(archive)
-        run_folder.write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary) and None)
+        run_folder.write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
 
 

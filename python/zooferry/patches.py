@@ -92,7 +92,7 @@ class PatchSampler:
         for _ in range(5):
             sample = self.samples[rng.choice(len(self.samples), p=self.chance)]
             corner = [rng.integers(0, n - p + 1) for n, p in zip(sample.image.shape[1:], self.patch, strict=True)]
-            window = (..., *[slice(c, c + p) for c, p in zip(corner, self.patch, strict=True)])
+            window = (slice(None), *[slice(c, c + p) for c, p in zip(corner, self.patch, strict=True)])
             parts = tuple(a[window] for a in sample.arrays)
             if parts[-1].max() >= self.foreground:
                 break

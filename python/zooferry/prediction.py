@@ -151,14 +151,14 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     result: np.ndarray | None = None
     for windows in itertools.product(*plans):
         read = tuple(slice(start, start + side) for (start, _, _), side in zip(windows, sides, strict=True))
-        part = model.network(np.ascontiguousarray(padded[(..., *read)]))
+        part = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
         if result is None:
             result = np.empty((*part.shape[:2], *lengths), np.float32)
         keep = tuple(slice(first, end) for _, first, end in windows)
         inside = tuple(slice(first - start, end - start) for start, first, end in windows)
-        result[(..., *keep)] = part[(..., *inside)]
+        result[(slice(None), slice(None), *keep)] = part[(slice(None), slice(None), *inside)]
     assert result is not None  # a plan always holds a tile
-    return result[(..., *[slice(n) for n in sizes])]
+    return result[(slice(None), slice(None), *[slice(n) for n in sizes])]
 
 
 def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
@@ -189,4 +189,5 @@ def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.n
         )
     batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes)
     output = run_network(model, batch, tile=tile)
-    return apply_operations(model.postprocessing, output, model.axes)[0]
+    restored: np.ndarray = apply_operations(model.postprocessing, output, model.axes)[0]
+    return restored

@@ -91,8 +91,13 @@ def read_training_data(images: Path, targets: Path | None, *, dims: int) -> RawD
     for number, ((path, target_path), (image, target)) in enumerate(zip(pairs, read, strict=True)):
         samples += _cut(number, (path, image), (target_path, target), chosen)
         files.append(
-            {"file": path.name, "sha256": sha256(path), "shape": list(image.shape), "axes": "".join(image.dims)}
-        )  # type: ignore[arg-type]
+            {
+                "file": path.name,
+                "sha256": sha256(path),
+                "shape": list(image.shape),
+                "axes": "".join(map(str, image.dims)),
+            }
+        )
         if target_path is not None:
             files[-1]["target_sha256"] = sha256(target_path)
     _require_same_channels(samples)

@@ -32,7 +32,9 @@ def write_torchscript(network: torch.nn.Module, path: Path, example: np.ndarray)
     """Trace the network on a float32 batch B C (Z) Y X; spatial sizes stay free."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls TorchScript deprecated; Java hosts need it
-        traced = torch.jit.trace(_plain(network), torch.from_numpy(example), check_trace=False)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            _plain(network), torch.from_numpy(example), check_trace=False
+        )
         torch.jit.save(traced, str(path))
 
 
@@ -97,7 +99,7 @@ def load_torchscript(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A TorchScript file as a function of a float32 batch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # see write_torchscript
-        script = torch.jit.load(str(path), map_location="cpu").eval()
+        script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     def run(batch: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -101,5 +101,5 @@ def facts(name: str) -> MethodFacts:
 
 def load(name: str) -> Method:
     """The module of a method (this imports torch)."""
-    module: Method = importlib.import_module(f"zooferry.methods.{facts(name).name}")  # type: ignore[assignment]
+    module: Method = importlib.import_module(f"zooferry.methods.{facts(name).name}")
     return module

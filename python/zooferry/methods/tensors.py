@@ -11,7 +11,7 @@ LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 def fitting_layout(network: torch.nn.Module, dims: int) -> torch.nn.Module:
     """The network with channels-last weights; the values are the same."""
-    return network.to(memory_format=LAYOUTS[dims])  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=LAYOUTS[dims])
 
 
 def as_tensor(array: np.ndarray, network: torch.nn.Module) -> torch.Tensor:

@@ -62,7 +62,7 @@ class UNet(nn.Module):
         self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
         self.last = _convolution(dims)(widths[0], out_channels, 1)
-        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         if residual:
             nn.init.zeros_(self.last.weight)
 
@@ -91,7 +91,7 @@ def _block(dims: int, widths: tuple[int, int, int], kernel: int) -> nn.Sequentia
     for before, after in itertools.pairwise(widths):
         convolution = _convolution(dims)(before, after, kernel, padding=kernel // 2)
         nn.init.kaiming_normal_(convolution.weight, a=0.1)
-        nn.init.zeros_(convolution.bias)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
         layers += [convolution, nn.LeakyReLU(0.1, inplace=True)]
     return nn.Sequential(*layers)
 
@@ -110,4 +110,4 @@ def halo(depth: int, kernel: int) -> int:
     reach = 2 * (kernel // 2)
     down = sum((reach + 1) * 2**level for level in range(depth))
     up = sum(reach * 2**level for level in range(depth))
-    return -(-(down + reach * 2**depth + up) // step(depth)) * step(depth)
+    return int(-(-(down + reach * 2**depth + up) // step(depth)) * step(depth))
