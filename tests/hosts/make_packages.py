@@ -36,44 +36,55 @@ class TinyNet(nn.Module):
 
 
 def make_package(
-    folder: Path, *, dims: int = 2, channels: int = 1, steps: dict[str, list[Any]] | None = None, **changes: Any
+    folder: Path,
+    *,
+    dims: int = 2,
+    channels: int = 1,
+    steps: dict[str, list[Any]] | None = None,
+    network: nn.Module | None = None,
+    **grid: int,
 ) -> Path:
-    """Write rdf.yaml and weights.onnx; `steps` are "pre" and "post", `changes` replace top-level entries."""
+    """Write rdf.yaml and weights.onnx; `steps` are "pre" and "post", `grid` may give "halo" and "step"."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(3)
-    network = TinyNet(dims, channels).eval()
+    network = (network or TinyNet(dims, channels)).eval()
     export(network, folder / "weights.onnx", shape=(1, channels, *[16] * dims))
-    steps = steps or {}
-    axes = ["z", "y", "x"][-dims:]
+    description = rdf(
+        ["z", "y", "x"][-dims:], channels, steps or {}, step=grid.get("step", STEP), halo=grid.get("halo", HALO)
+    )
+    digest = hashlib.sha256((folder / "weights.onnx").read_bytes()).hexdigest()
+    description["weights"] = {"onnx": {"source": "weights.onnx", "sha256": digest, "opset_version": 17}}
+    write_rdf(folder, description)
+    return folder
+
+
+def write_rdf(folder: Path, description: dict[str, Any]) -> None:
+    """As rdf.yaml."""
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+
+
+def rdf(
+    axes: list[str], channels: int, steps: dict[str, list[Any]], *, step: int = STEP, halo: int = HALO
+) -> dict[str, Any]:
+    """The description without its weights; `axes` are (z) y x."""
     source = [
         {"type": "batch"},
         {"type": "channel", "channel_names": [f"c{i}" for i in range(channels)]},
-        *[{"type": "space", "id": axis, "size": {"min": 16, "step": STEP}} for axis in axes],
+        *[{"type": "space", "id": axis, "size": {"min": 16, "step": step}} for axis in axes],
     ]
     result = [
         {"type": "batch"},
         {"type": "channel", "channel_names": ["restored"]},
-        *[{"type": "space", "id": axis, "size": {"tensor_id": "raw", "axis_id": axis}, "halo": HALO} for axis in axes],
+        *[{"type": "space", "id": axis, "size": {"tensor_id": "raw", "axis_id": axis}, "halo": halo} for axis in axes],
     ]
-    rdf = {
+    data = {"type": "float32"}
+    return {
         "type": "model",
         "format_version": "0.5.3",
         "name": "Tiny test network",
-        "inputs": [{"id": "raw", "axes": source, "data": {"type": "float32"}, "preprocessing": steps.get("pre", [])}],
-        "outputs": [
-            {"id": "restored", "axes": result, "data": {"type": "float32"}, "postprocessing": steps.get("post", [])}
-        ],
-        "weights": {
-            "onnx": {
-                "source": "weights.onnx",
-                "sha256": hashlib.sha256((folder / "weights.onnx").read_bytes()).hexdigest(),
-                "opset_version": 17,
-            }
-        },
-        **changes,
+        "inputs": [{"id": "raw", "axes": source, "data": data, "preprocessing": steps.get("pre", [])}],
+        "outputs": [{"id": "restored", "axes": result, "data": data, "postprocessing": steps.get("post", [])}],
     }
-    (folder / "rdf.yaml").write_text(yaml.safe_dump(rdf, sort_keys=False), encoding="utf-8")
-    return folder
 
 
 def export(network: nn.Module, path: Path, *, shape: tuple[int, ...]) -> None:

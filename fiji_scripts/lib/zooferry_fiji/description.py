@@ -137,6 +137,10 @@ def _axis(axis, outputs, name):
         raise ZooferryError("model %s loses the axis %s: only same-size results run here" % (name, identifier))
     size, size_out = axis["size"], output.get("size")
     smallest, step = (size["min"], size["step"]) if isinstance(size, dict) else (size, 0)
+    if step and smallest % step:
+        raise ZooferryError(
+            "model %s: along %s the smallest size %d is no multiple of the step %d" % (name, identifier, smallest, step)
+        )
     same = size_out == size if not isinstance(size_out, dict) else size_out.get("offset", 0) == 0
     if not same or float(axis.get("scale", 1)) != float(output.get("scale", 1)):
         raise ZooferryError("model %s changes the size along %s: only same-size results run here" % (name, identifier))

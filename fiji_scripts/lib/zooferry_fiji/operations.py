@@ -150,6 +150,12 @@ def _sigmoid(volume, _):
         group.sigmoid()
 
 
+def _softmax(volume, kwargs):
+    if kwargs.get("axis", "channel") != "channel":
+        raise ZooferryError("softmax along %s does not run here: allowed is channel" % kwargs["axis"])
+    volume.softmax()
+
+
 def _binarize(volume, kwargs):
     for group, threshold in _along_axis(volume, kwargs, "threshold"):
         group.binarize(threshold)
@@ -202,5 +208,6 @@ STEPS = {
     "scale_range": _scale_range,
     "clip": _clip,
     "sigmoid": _sigmoid,
+    "softmax": _softmax,
     "binarize": _binarize,
 }

@@ -76,7 +76,7 @@ class Group(object):
             ones = FloatProcessor(plane.getWidth(), plane.getHeight())
             ones.add(1.0)
             ones.copyBits(plane, 0, 0, Blitter.DIVIDE)
-            plane.setPixels(ones.getPixels())
+            plane.copyBits(ones, 0, 0, Blitter.COPY)
 
     def binarize(self, threshold):
         """1 where a value is above the threshold, else 0."""
@@ -115,6 +115,18 @@ class Volume(object):
     def holds(self, dtype):
         """Whether a conversion to `dtype` changes no value."""
         return dtype == self.dtype or (self.dtype == "uint8" and dtype in ("uint16", "int16", "int32", "uint32"))
+
+    def softmax(self):
+        """exp(value) over its sum along the channels."""
+        for z in range(len(self.planes[0])):
+            planes = [channel[z] for channel in self.planes]
+            largest = _combined(planes, Blitter.MAX)
+            for plane in planes:
+                plane.copyBits(largest, 0, 0, Blitter.SUBTRACT)
+                plane.exp()
+            total = _combined(planes, Blitter.ADD)
+            for plane in planes:
+                plane.copyBits(total, 0, 0, Blitter.DIVIDE)
 
     def _group(self, channels, slices):
         planes = [self.planes[c][z] for c in channels for z in slices]
@@ -249,7 +261,8 @@ def as_image(volumes, image, title):
         for z in range(depth):
             for c in range(channels):
                 source = image.getStackIndex(min(c, image.getNChannels() - 1) + 1, z + 1, t + 1)
-                stack.addSlice(labels.getSliceLabel(source), volumes[t][c][z])
+                label = labels.getSliceLabel(source) if labels.getSize() > 1 else None
+                stack.addSlice(label, volumes[t][c][z])
     result = ImagePlus(title, stack)
     result.setDimensions(channels, depth, frames)
     calibration = image.getLocalCalibration().copy()
@@ -280,10 +293,10 @@ def _check_finite(image):
         plane.resetRoi()
         statistics = plane.getStatistics()
         if statistics.longPixelCount < plane.getPixelCount():
+            wrong = plane.getPixelCount() - statistics.longPixelCount
             raise ZooferryError(
-                "image %s has %d pixels that are NaN or infinite (plane %d): replace them, for example with "
-                "Process > Filters > Remove NaNs"
-                % (image.getTitle(), plane.getPixelCount() - statistics.longPixelCount, index)
+                "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
+                "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, index)
             )
 
 
@@ -300,6 +313,13 @@ def _padded_plane(plane, height, width):
     for y in range(plane.getHeight(), height):
         System.arraycopy(pixels, reflected_index(y, plane.getHeight()) * width, pixels, y * width, width)
     return pixels
+
+
+def _combined(planes, mode):
+    result = planes[0].duplicate()
+    for plane in planes[1:]:
+        result.copyBits(plane, 0, 0, mode)
+    return result
 
 
 def _summed(histograms):

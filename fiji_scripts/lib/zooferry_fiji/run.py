@@ -14,7 +14,10 @@ from .errors import ZooferryError
 
 # measured: a U-Net of 32 features takes about 0.8 kB for each pixel of a window
 BYTES_PER_PIXEL = 1500
-LARGEST_WINDOW = 2048 * 2048
+# larger windows gain nothing: the first touch of their memory costs more than the halo of smaller ones
+LARGEST_WINDOW = {2: 1152 * 1152, 3: 64 * 256 * 256}
+FAILED = json.dumps({"ok": False})
+NO_MEMORY = "not enough memory for this image: choose a smaller tile, or close other images"
 
 
 def command(image, folder, tile, threads):
@@ -36,26 +39,22 @@ def command(image, folder, tile, threads):
     status : str
         One line for the user.
     details : str
-        JSON: "ok", "engine", "tile" (list along (Z) Y X), "seconds", "inference_seconds".
+        JSON: "ok", "engine", "tile" ((Z) x Y x X), "seconds", "inference_seconds".
     """
     try:
         restored, details = restore(image, folder, tile, threads)
     except ZooferryError as problem:
-        return None, "%s" % (problem.args[0],), json.dumps({"ok": False})
+        return None, problem.args[0], FAILED
     except OutOfMemoryError:
         engine.close_network()
-        return (
-            None,
-            "not enough memory for this image: choose a smaller tile, or close other images",
-            json.dumps({"ok": False}),
-        )
+        return None, NO_MEMORY, FAILED
     status = "restored %s with %s: %.1f s, %.1f s of them in the network (%s, tile %s)" % (
         image.getTitle(),
         details["model"],
         details["seconds"],
         details["inference_seconds"],
         details["engine"],
-        " x ".join(map(str, details["tile"])),
+        details["tile"],
     )
     return restored, status, json.dumps(details)
 
@@ -99,7 +98,7 @@ def restore(image, folder, tile=0, threads=0):
         "weights_sha256": model["sha256"],
         "engine": network.engine,
         "threads": network.threads,
-        "tile": plan.tile,
+        "tile": " x ".join("%d" % n for n in plan.tile),
         "inference_seconds": window.seconds - earlier,
     }
     network.release()
@@ -122,7 +121,8 @@ class Plan(object):
             self.tile = tiling.fit_tile(tile, self.padded, axes)
         else:
             channels = max(model["channels"], model["channels_out"])
-            self.tile = tiling.choose_tile(self.padded, axes, _affordable_pixels() // channels)
+            pixels = min(LARGEST_WINDOW[len(axes)], _affordable_pixels() // channels)
+            self.tile = tiling.choose_tile(self.padded, axes, pixels)
         self.windows = [
             tiling.plan_tiles(length, size, axis["halo"], axis["step"] or 1)
             for length, size, axis in zip(self.padded, self.tile, axes)
@@ -170,18 +170,14 @@ def _affordable_pixels():
         free = max(system.getFreePhysicalMemorySize(), system.getTotalPhysicalMemorySize() // 4)
     except (ImportError, AttributeError):  # a Java runtime without jdk.management
         free = Runtime.getRuntime().maxMemory()
-    return min(LARGEST_WINDOW, free // 2 // BYTES_PER_PIXEL)
+    return free // 2 // BYTES_PER_PIXEL
 
 
 def _sign(result, image, details):
     # provenance, kept in the TIFF and shown by Image > Show Info
     old = image.getInfoProperty()
-    lines = [
-        "%s: %s" % (key, details[key])
-        for key in ("model", "version", "weights_sha256", "engine", "tile")
-        if details[key]
-    ]
-    text = "\n".join(["Zooferry %s" % __version__] + ["zooferry " + line for line in lines])
+    keys = [key for key in ("model", "version", "weights_sha256", "engine", "tile") if details[key]]
+    text = "\n".join(["zooferry: %s" % __version__] + ["zooferry %s: %s" % (key, details[key]) for key in keys])
     result.setProperty("Info", text + ("\n" + old if old else ""))
 
 

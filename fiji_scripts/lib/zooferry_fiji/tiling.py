@@ -9,10 +9,8 @@ from .errors import ZooferryError
 
 
 def padded_length(length, smallest, step):
-    """The smallest size `smallest + n * step` that is not below `length`."""
-    if length <= smallest:
-        return smallest
-    return smallest + -(-(length - smallest) // step) * step
+    """The smallest multiple of `step` that is neither below `length` nor below `smallest`."""
+    return rounded_up(max(length, smallest), step)
 
 
 def reflected_index(index, length):
@@ -33,14 +31,15 @@ def rounded_up(length, step):
 
 
 def plan_tiles(length, tile, halo, step):
-    """The windows of one axis.
+    """The windows of one axis; the same as `zooferry.prediction.plan_tiles`.
 
     Parameters
     ----------
-    length, tile : int
-        Pixels of the padded axis and of one window.
-    halo : int
-        Pixels at an inner window border that are thrown away; rounded up to a multiple of `step`.
+    length : int
+        Pixels of the padded axis, a multiple of `step`.
+    tile, halo : int
+        Pixels of one window, and of those at its inner borders that are thrown away; rounded up to multiples of
+        `step`.
     step : int
         Window starts are multiples of it (the network's own grid).
 
@@ -49,29 +48,25 @@ def plan_tiles(length, tile, halo, step):
     list of (start, keep_from, keep_to)
         Positions on the padded axis; the kept parts follow each other without a gap.
     """
-    halo = rounded_up(halo, step)
+    tile, halo = rounded_up(tile, step), rounded_up(halo, step)
     if tile >= length:
         return [(0, 0, length)]
-    stride = (tile - 2 * halo) // step * step
-    if stride < 1:
-        raise ZooferryError(
-            "tile of %d pixels is too small for a halo of %d: use at least %d" % (tile, halo, 2 * halo + step)
-        )
+    core = tile - 2 * halo
+    if core < 1:
+        raise ZooferryError("a tile of %d pixels holds nothing but halo: use at least %d" % (tile, 2 * halo + step))
     plan = []
     start = kept = 0
-    while True:
+    while kept < length:
         start = min(start, length - tile)
-        last = start + tile >= length
-        keep_to = length if last else start + tile - halo
-        plan.append((start, kept, keep_to))
-        if last:
-            return plan
-        kept = keep_to
-        start += stride
+        end = length if start == length - tile else start + tile - halo
+        plan.append((start, kept, end))
+        kept = end
+        start += core
+    return plan
 
 
 def choose_tile(lengths, axes, pixels):
-    """Tile lengths whose product is not above `pixels`, halving the longest axis first.
+    """Even tiles whose product is not above `pixels`; the longest axis is divided first.
 
     Parameters
     ----------
@@ -87,46 +82,39 @@ def choose_tile(lengths, axes, pixels):
     list of int
         Along (Z) Y X; the whole image where it fits, never below twice the halo plus one step.
     """
-    tile = [axis["min"] if axis["step"] == 0 else n for n, axis in zip(lengths, axes)]
-    while _product(tile) > pixels:
-        order = sorted(range(len(tile)), key=lambda i: -tile[i])
-        shrunk = [(i, _halved(tile[i], axes[i])) for i in order]
-        shrunk = [(i, n) for i, n in shrunk if n < tile[i]]
-        if not shrunk:
-            break
-        tile[shrunk[0][0]] = shrunk[0][1]
-    return tile
+    counts = [1] * len(lengths)
+    while True:
+        tile = [_even_tile(*one) for one in zip(lengths, axes, counts)]
+        finer = [_even_tile(length, axis, n + 1) for length, axis, n in zip(lengths, axes, counts)]
+        divisible = [i for i in range(len(tile)) if finer[i] < tile[i]]
+        if _product(tile) <= pixels or not divisible:
+            return tile
+        counts[max(divisible, key=lambda i: tile[i])] += 1
 
 
 def fit_tile(wanted, lengths, axes):
-    """The user's tile length (pixels) as a size that the network takes, along (Z) Y X.
+    """The user's tile length (pixels) as sizes that the network takes, along (Z) Y X.
 
-    A tile larger than the image becomes the image; one too small for the halo is refused.
+    A tile larger than the image becomes the image, one that is nothing but halo is enlarged: the result is the same.
     """
-    tile = []
-    for length, axis in zip(lengths, axes):
-        if axis["step"] == 0:
-            tile.append(axis["min"])
-            continue
-        fitting = min(length, padded_length(wanted, axis["min"], axis["step"]))
-        if fitting < length and fitting < _smallest_tile(axis):
-            raise ZooferryError(
-                "tile of %d pixels is too small for the model's halo of %d: use at least %d, or 0 for automatic"
-                % (wanted, axis["halo"], _smallest_tile(axis))
-            )
-        tile.append(fitting)
-    return tile
+    return [
+        axis["min"] if axis["step"] == 0 else min(length, max(rounded_up(wanted, axis["step"]), _smallest_tile(axis)))
+        for length, axis in zip(lengths, axes)
+    ]
 
 
 def _smallest_tile(axis):
     step = axis["step"]
-    return padded_length(2 * rounded_up(axis["halo"], step) + step, axis["min"], step)
+    return max(axis["min"], 2 * rounded_up(axis["halo"], step) + step)
 
 
-def _halved(length, axis):
+def _even_tile(length, axis, count):
+    # the smallest tile of which `count` cover the length
     if axis["step"] == 0:
-        return length
-    return max(padded_length(length // 2, axis["min"], axis["step"]), 2 * _smallest_tile(axis))
+        return axis["min"]
+    halo = rounded_up(axis["halo"], axis["step"])
+    tile = rounded_up(-(-(length + 2 * halo * (count - 1)) // count), axis["step"])
+    return min(length, max(tile, _smallest_tile(axis)))
 
 
 def _product(numbers):

@@ -29,7 +29,8 @@ class ImageResult:
     """How one image went.
 
     `result` is the 32-bit ImageJ TIFF (axes and calibration of the source), None if `message` says why not;
-    `seconds` is the wall time of reading, restoring and writing, `inference_seconds` what the network took of it.
+    `seconds` is the wall time of reading, restoring and writing, `inference_seconds` what the network took of it,
+    `cpu_seconds` the processor time of all threads; the start of Java is in none of them.
     """
 
     source: Path
@@ -38,6 +39,7 @@ class ImageResult:
     seconds: float
     engine: str
     inference_seconds: float
+    cpu_seconds: float = 0.0
 
 
 def imagej_version() -> str:
@@ -187,4 +189,5 @@ def _result(image: Path, event: dict[str, Any]) -> ImageResult:
         seconds=float(event.get("seconds", 0.0)),
         engine=event.get("engine", ""),
         inference_seconds=float(event.get("inference_seconds", 0.0)),
+        cpu_seconds=float(event.get("cpu_seconds", 0.0)),
     )

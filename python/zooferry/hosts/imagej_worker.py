@@ -30,10 +30,11 @@ def main(arguments: list[str]) -> int:
     interpreter = _interpreter(jimport, Path(job["fiji_scripts"]) / "lib")
     failed = 0
     for number, image in enumerate(job["images"]):
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         event = _restore(jimport, interpreter, job, Path(image))
         failed += bool(event["message"])
-        _tell({"number": number, "seconds": time.perf_counter() - begin, **event})
+        seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
+        _tell({"number": number, "seconds": seconds, "cpu_seconds": cpu_seconds, **event})
     return 1 if failed else 0
 
 
