@@ -25,13 +25,16 @@ WHOLE_UP_TO = 320  # pixels; of larger images a crop is shown, because binning w
 CROP = 256
 
 
+Line = tuple[Picture | None, ...]
+
+
 @dataclass(frozen=True)
 class PictureRow:
-    """Pictures side by side under a heading, with a remark."""
+    """Lines of pictures under a heading with a remark; None leaves a place in a line empty."""
 
     title: str
     remark: str
-    pictures: tuple[Picture, ...]
+    lines: tuple[Line, ...]
 
 
 def output_rows(output: OutputArrays, hosts: Sequence[HostRow]) -> list[PictureRow]:
@@ -44,7 +47,7 @@ def output_rows(output: OutputArrays, hosts: Sequence[HostRow]) -> list[PictureR
     verdicts = {row.host: v for row in hosts for v in row.outputs if v.name == output.name and row.host in comparable}
     agreeing = sorted((h for h, v in verdicts.items() if v.passed), key=lambda h: -verdicts[h].max_abs)
     shown = [host for host, verdict in verdicts.items() if not verdict.passed] + agreeing[:1]
-    rows = []
+    rows: list[PictureRow] = []
     for host in shown:
         words = "the largest difference of those that agree" if host in agreeing else "disagrees"
         rows += _output_row(output, comparable[host], f"{output.name} in {host} ({words})", verdicts[host].sentence())
@@ -66,43 +69,41 @@ def _output_row(output: OutputArrays, actual: Array, title: str, remark: str) ->
             grey_pictures("actual", got, window=window, caption="same contrast as expected", pixel=pixel),
             _difference_pictures("actual − expected", difference, expected),
         ]
-        rows += _by_view(pictures, f"{title}, {label}" if label else title, remark)
+        rows.append(PictureRow(f"{title}, {label}" if label else title, remark, _lines(pictures)))
     return rows
 
 
-def image_rows(image: EvaluatedImage) -> list[PictureRow]:
-    """Every candidate beside the reference, and below it the error of each."""
+def image_row(image: EvaluatedImage) -> PictureRow:
+    """Every candidate beside the reference, and below each its error."""
     cut = _crop(image.reference)
     reference = image.reference[cut]
     window = contrast_window(reference)
     pixel = (image.pixel_size, image.unit)
-    pictures, errors = [], []
     fitted = {name: affine_fit(array, image.reference)[0][cut] for name, array in image.candidates.items()}
     limit = max(float(np.percentile(np.abs(a - reference), 99)) for a in fitted.values()) or 1.0
+    columns, errors = [], []
     for number, (name, array) in enumerate(image.candidates.items()):
-        own = number == 0  # fitting a noisy image shrinks its contrast; it is shown as it was acquired
-        shown, contrast = (array[cut], contrast_window(array[cut])) if own else (fitted[name], window)
-        caption = _score_words(image.scores[name]) + (", its own contrast" if own else "")
-        pictures.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
-        errors.append(difference_pictures(f"error of {name}", fitted[name] - reference, limit=limit, caption=""))
-    pictures.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
-    where = _where(cut, image.reference)
-    title = f"{image.name}{where}"
-    fit = "candidates are fitted to the reference as for the scores"
-    return _by_view(pictures, title, fit) + _by_view(errors, f"{title}: fitted candidate − reference", "")
+        raw = number == 0  # fitting a noisy image shrinks its contrast; it is shown as it was acquired
+        shown, contrast = (array[cut], contrast_window(array[cut])) if raw else (fitted[name], window)
+        caption = _score_words(image.scores[name]) + (", own contrast" if raw else "")
+        columns.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
+        errors.append(difference_pictures(f"{name} − reference", fitted[name] - reference, limit=limit))
+    columns.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
+    lines = [line for pair in zip(_lines(columns), _lines(errors), strict=True) for line in (pair[0], (*pair[1], None))]
+    remark = "Restored images are fitted to the reference by gain and offset, as for the scores."
+    return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines))
 
 
 def host_difference_row(difference: HostDifference) -> PictureRow:
-    """Python's result, the other place's and their difference; of a volume its middle slice."""
-    cut = _crop(difference.expected)
-    expected, actual = difference.expected[cut], difference.actual[cut]
+    """Python's result, ImageJ's and their difference, whole."""
+    expected, actual = difference.expected, difference.actual
     window = contrast_window(expected)
-    pictures = (
-        grey_pictures("Python", expected, window=window)[0],
-        grey_pictures("ImageJ", actual, window=window, caption="same contrast")[0],
-        _difference_pictures("difference", _difference(actual, expected), expected)[0],
-    )
-    return PictureRow(difference.title, difference.verdict.sentence(), pictures)
+    columns = [
+        grey_pictures("Python", expected, window=window),
+        grey_pictures("ImageJ", actual, window=window, caption="same contrast"),
+        _difference_pictures("ImageJ − Python", _difference(actual, expected), expected),
+    ]
+    return PictureRow(difference.title, difference.verdict.sentence(), _lines(columns))
 
 
 def _difference(actual: Array, expected: Array) -> Array:
@@ -118,12 +119,9 @@ def _difference_pictures(title: str, difference: Array, expected: Array) -> list
     return difference_pictures(title, difference, limit=limit, caption=caption)
 
 
-def _by_view(pictures: Sequence[Sequence[Picture]], title: str, remark: str) -> list[PictureRow]:
-    """One row in 2D; in 3D one for the middle slices and one for the projections."""
-    return [
-        PictureRow(title if number == 0 else f"{title} (projection)", remark if number == 0 else "", tuple(view))
-        for number, view in enumerate(zip(*pictures, strict=False))
-    ]
+def _lines(columns: Sequence[Sequence[Picture]]) -> tuple[Line, ...]:
+    """One line in 2D; in 3D one for the middle slices and one for the projections."""
+    return tuple(zip(*columns, strict=False))
 
 
 def _crop(array: Array) -> tuple[slice, ...]:
@@ -141,4 +139,4 @@ def _where(cut: tuple[slice, ...], array: Array) -> str:
 
 
 def _score_words(score: RestorationScore) -> str:
-    return f"NRMSE {score.nrmse:.3f}, PSNR {score.psnr:.1f} dB, SSIM {score.ssim:.3f}"
+    return f"NRMSE {score.nrmse:.3f} · SSIM {score.ssim:.3f}\nPSNR {score.psnr:.1f} dB"

@@ -39,11 +39,13 @@ class ScaleBar:
 class Picture:
     """One picture with its words.
 
-    `source` is a PNG as a data URI of `width` x `height` pixels; `low` and `high` name the ends of the colour
-    range, in words; `signed` says that the colours are a difference; `bar` is None without a pixel size.
+    `view` says what of a volume is seen, empty in 2D; `source` is a PNG as a data URI of `width` x `height`
+    pixels; `low` and `high` name the ends of the colour range, in words; `signed` says that the colours are a
+    difference; `bar` is None without a pixel size.
     """
 
     title: str
+    view: str
     caption: str
     source: str
     width: int
@@ -114,12 +116,13 @@ def grey_pictures(
         Size along x and its unit, for the scale bar; 0 if it is not known.
     """
     pictures = []
-    for label, plane in _planes(array, signed=False):
+    for view, plane in _planes(array, signed=False):
         small = _binned(plane, signed=False)
         bar = scale_bar(plane.shape[1], pixel[0], unit=pixel[1])
         pictures.append(
             Picture(
-                title=_with_label(title, label),
+                title=title,
+                view=view,
                 caption=caption,
                 source=_png_uri(_levels(small, window), GREY),
                 width=small.shape[1],
@@ -140,11 +143,12 @@ def difference_pictures(title: str, difference: Array, *, limit: float, caption:
     largest difference too, so a single wrong pixel stays visible.
     """
     pictures = []
-    for label, plane in _planes(difference, signed=True):
+    for view, plane in _planes(difference, signed=True):
         small = _binned(plane, signed=True)
         pictures.append(
             Picture(
-                title=_with_label(title, label),
+                title=title,
+                view=view,
                 caption=caption,
                 source=_png_uri(_levels(small, (-limit, limit)), DIVERGING),
                 width=small.shape[1],
@@ -185,8 +189,7 @@ def _planes(array: Array, *, signed: bool) -> list[tuple[str, Array]]:
         return [("", array)]
     middle = array.shape[0] // 2
     projection = _largest_along(array, 0) if signed else array.max(axis=0)
-    name = "largest along z" if signed else "maximum along z"
-    return [(f"z {middle} of {array.shape[0]}", array[middle]), (name, projection)]
+    return [(f"slice z = {middle}", array[middle]), ("maximum along z", projection)]
 
 
 def _largest_along(array: Array, axis: int) -> Array:
@@ -237,10 +240,6 @@ def _png_uri(levels: NDArray[np.uint8], colours: Mapping[float, tuple[int, int, 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _with_label(title: str, label: str) -> str:
-    return f"{title}, {label}" if label else title
 
 
 def _value(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zooferry import __version__
-from zooferry.comparison import Comparison, short_number
+from zooferry.comparison import Comparison, short_number, spaced
 
 if TYPE_CHECKING:
     from zooferry.figures import PictureRow
     from zooferry.metrics import RestorationScore
 
-PICTURED_IMAGES = 4
+PICTURED_IMAGES = {2: 4, 3: 2}  # axes of an image -> how many have pictures; a page stays below 5 MB
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def write_check_report(path: Path, report: CheckReport) -> None:
 
 
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
-    """Write the page of `zooferry evaluate`: scores and pictures of at most `PICTURED_IMAGES` images."""
+    """Write the page of `zooferry evaluate`: scores, and pictures of the first images."""
     _write_page(path, "evaluation.html", {"report": report, "rows": _image_rows(report)})
 
 
@@ -229,10 +230,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _image_rows(report: EvaluationReport) -> list[PictureRow]:
-    from zooferry.figures import image_rows
+    from zooferry.figures import image_row
 
-    pictured = [image for image in report.images if image.candidates][:PICTURED_IMAGES]
-    return [row for image in pictured for row in image_rows(image)]
+    pictured = [image for image in report.images if image.candidates]
+    dims = max((image.reference.ndim for image in pictured), default=2)
+    return [image_row(image) for image in pictured[: PICTURED_IMAGES[dims]]]
 
 
 def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
@@ -247,6 +249,15 @@ def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["short"] = short_number
+    environment.filters |= {"short": short_number, "ppm": _ppm, "unbroken": _unbroken}
     page = environment.get_template(template).render(content, made=time.strftime("%Y-%m-%d %H:%M"), version=__version__)
     write_atomically(path, page)
+
+
+def _ppm(value: float) -> str:
+    return spaced(round(value)) if value >= 10 else f"{value:.2g}"
+
+
+def _unbroken(text: str) -> str:
+    """Keep numbers in one line: no break at the hyphen of ``1e-4`` or at the space of ``65 536``."""
+    return re.sub(r"(?<=\d) (?=\d)", "\u00a0", re.sub(r"(?<=\d)e-(?=\d)", "e\u2011", text))
