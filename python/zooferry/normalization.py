@@ -75,18 +75,21 @@ def apply_operations(operations: Sequence[Operation], array: np.ndarray, axes: S
     return array
 
 
-def _over(axes: tuple[str, ...], within: Sequence[str] | None) -> tuple[int, ...]:
+# Below, `ids` are the axis ids of the array; an rdf calls the axes of a statistic `axes`.
+
+
+def _over(ids: tuple[str, ...], within: Sequence[str] | None) -> tuple[int, ...]:
     """Positions of the axes that share one statistic; None means all of them."""
-    return tuple(range(len(axes))) if within is None else tuple(axes.index(a) for a in within)
+    return tuple(range(len(ids))) if within is None else tuple(ids.index(a) for a in within)
 
 
-def _along(array: np.ndarray, axes: tuple[str, ...], axis: str | None, value: Any) -> np.ndarray:
+def _along(array: np.ndarray, ids: tuple[str, ...], axis: str | None, value: Any) -> np.ndarray:
     """A scalar, or a vector laid along one axis, ready to broadcast against `array`."""
     vector = np.asarray(value, np.float64)
     if axis is None or vector.ndim == 0:
         return vector.reshape(())
     shape = [1] * array.ndim
-    shape[axes.index(axis)] = vector.size
+    shape[ids.index(axis)] = vector.size
     return vector.reshape(shape)
 
 
@@ -96,41 +99,41 @@ def _affine(array: np.ndarray, offset: Any, scale: Any) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def _ensure_dtype(array: np.ndarray, axes: tuple[str, ...], *, dtype: str) -> np.ndarray:
+def _ensure_dtype(array: np.ndarray, ids: tuple[str, ...], *, dtype: str) -> np.ndarray:
     return array.astype(dtype)
 
 
 def _scale_linear(
-    array: np.ndarray, axes: tuple[str, ...], *, gain: Any = 1.0, offset: Any = 0.0, axis: str | None = None
+    array: np.ndarray, ids: tuple[str, ...], *, gain: Any = 1.0, offset: Any = 0.0, axis: str | None = None
 ) -> np.ndarray:
-    scaled: np.ndarray = array * _along(array, axes, axis, gain) + _along(array, axes, axis, offset)
+    scaled: np.ndarray = array * _along(array, ids, axis, gain) + _along(array, ids, axis, offset)
     return scaled.astype(np.float32)
 
 
 def _fixed_zero_mean_unit_variance(
-    array: np.ndarray, axes: tuple[str, ...], *, mean: Any, std: Any, axis: str | None = None
+    array: np.ndarray, ids: tuple[str, ...], *, mean: Any, std: Any, axis: str | None = None
 ) -> np.ndarray:
-    return _affine(array, _along(array, axes, axis, mean), _along(array, axes, axis, std) + EPS)
+    return _affine(array, _along(array, ids, axis, mean), _along(array, ids, axis, std) + EPS)
 
 
 def _zero_mean_unit_variance(
-    array: np.ndarray, axes: tuple[str, ...], *, axes_kw: Sequence[str] | None = None, eps: float = EPS
+    array: np.ndarray, ids: tuple[str, ...], *, axes: Sequence[str] | None = None, eps: float = EPS
 ) -> np.ndarray:
-    over = _over(axes, axes_kw)
+    over = _over(ids, axes)
     whole = array.astype(np.float64)
     return _affine(array, whole.mean(axis=over, keepdims=True), whole.std(axis=over, keepdims=True) + eps)
 
 
 def _scale_range(
     array: np.ndarray,
-    axes: tuple[str, ...],
+    ids: tuple[str, ...],
     *,
-    axes_kw: Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
     min_percentile: float = 0.0,
     max_percentile: float = 100.0,
     eps: float = EPS,
 ) -> np.ndarray:
-    over = _over(axes, axes_kw)
+    over = _over(ids, axes)
     # a float32 array would make numpy 2 compute the rank in float32
     low, high = np.percentile(array.astype(np.float64), [min_percentile, max_percentile], axis=over, keepdims=True)
     return _affine(array, low, high - low + eps)
@@ -138,42 +141,34 @@ def _scale_range(
 
 def _clip(
     array: np.ndarray,
-    axes: tuple[str, ...],
+    ids: tuple[str, ...],
     *,
     min: float | None = None,
     max: float | None = None,
 ) -> np.ndarray:
-    return np.clip(array, min, max)
+    clipped: np.ndarray = np.clip(array, min, max)
+    return clipped
 
 
-def _sigmoid(array: np.ndarray, axes: tuple[str, ...]) -> np.ndarray:
+def _sigmoid(array: np.ndarray, ids: tuple[str, ...]) -> np.ndarray:
     return np.asarray(special.expit(array.astype(np.float32)))
 
 
-def _softmax(array: np.ndarray, axes: tuple[str, ...], *, axis: str = "channel") -> np.ndarray:
-    return np.asarray(special.softmax(array.astype(np.float64), axis=axes.index(axis))).astype(np.float32)
+def _softmax(array: np.ndarray, ids: tuple[str, ...], *, axis: str = "channel") -> np.ndarray:
+    return np.asarray(special.softmax(array.astype(np.float64), axis=ids.index(axis))).astype(np.float32)
 
 
-def _binarize(array: np.ndarray, axes: tuple[str, ...], *, threshold: Any, axis: str | None = None) -> np.ndarray:
-    above: np.ndarray = array > _along(array, axes, axis, threshold)
+def _binarize(array: np.ndarray, ids: tuple[str, ...], *, threshold: Any, axis: str | None = None) -> np.ndarray:
+    above: np.ndarray = array > _along(array, ids, axis, threshold)
     return above
-
-
-def _named(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """The rdf calls the statistics' axes ``axes``; here that name is taken by the array's own axes."""
-
-    def apply(array: np.ndarray, axes: tuple[str, ...], **kwargs: Any) -> np.ndarray:
-        return function(array, axes, axes_kw=kwargs.pop("axes", None), **kwargs)
-
-    return apply
 
 
 OPERATIONS: Mapping[str, Callable[..., np.ndarray]] = {
     "ensure_dtype": _ensure_dtype,
     "scale_linear": _scale_linear,
     "fixed_zero_mean_unit_variance": _fixed_zero_mean_unit_variance,
-    "zero_mean_unit_variance": _named(_zero_mean_unit_variance),
-    "scale_range": _named(_scale_range),
+    "zero_mean_unit_variance": _zero_mean_unit_variance,
+    "scale_range": _scale_range,
     "clip": _clip,
     "sigmoid": _sigmoid,
     "softmax": _softmax,
