@@ -21,6 +21,7 @@ from zooferry.simulation import (
     simulate,
     write_simulation,
 )
+from zooferry.specimen import CellSettings
 
 FLAT = AcquisitionSettings(shape=(96, 80), train=2, validation=1)
 DEEP = replace(default_settings(3), shape=(8, 48, 40), train=1, validation=1)
@@ -46,6 +47,16 @@ def test_arrays_of_an_acquisition(settings, pixel_size):
         assert (field.noisy.dtype, field.clean.dtype, field.labels.dtype) == (np.uint16, np.float32, np.uint16)
         assert field.pixel_size == pixel_size
         np.testing.assert_array_equal(np.unique(field.labels)[1:], np.arange(1, field.labels.max() + 1))
+
+
+def test_labels_have_no_gaps_where_nuclei_lie_beyond_the_border():
+    """A crowded canvas around a small field: most nuclei are cut off."""
+    small = AcquisitionSettings(
+        shape=(24, 24), train=6, validation=0, cells=CellSettings(nuclei=8, nucleus_radius_um=1)
+    )
+    for field in simulate(small, seed=0):
+        numbers = np.unique(field.labels)
+        np.testing.assert_array_equal(numbers[numbers > 0], np.arange(1, field.labels.max() + 1))
 
 
 @pytest.mark.parametrize(
