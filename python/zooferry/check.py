@@ -22,7 +22,8 @@ from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
 from zooferry.package import OpenPackage, TensorSpec, open_package
-from zooferry.report import CheckReport, HostRow, OutputArrays, write_atomically, write_check_report
+from zooferry.report import CheckReport, HostRow, OutputArrays, write_check_report
+from zooferry.run_folder import write_text
 
 SECONDS = 900.0  # for one host, its imports included
 DISAGREEMENTS = "disagreements"
@@ -158,7 +159,7 @@ def _write(report: CheckReport, arrays: Arrays, out: Path) -> CheckReport:
     """Reports and wrong arrays to `out`; the report returned names the arrays' files."""
     shutil.rmtree(out / DISAGREEMENTS, ignore_errors=True)
     report = report.with_hosts(_keep_wrong_arrays(row, arrays, out) for row in report.hosts)
-    write_atomically(out / "report.json", json.dumps(report.to_json(), indent=2, allow_nan=False))
+    write_text(out / "report.json", json.dumps(report.to_json(), indent=2, allow_nan=False))
     write_check_report(out / "report.html", report)
     return report
 

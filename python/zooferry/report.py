@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 
 from zooferry import __version__
 from zooferry.comparison import Comparison, short_number, spaced
+from zooferry.run_folder import write_text
 
 if TYPE_CHECKING:
     from zooferry.figures import PictureRow
@@ -219,16 +219,6 @@ def write_demo_report(path: Path, report: DemoReport) -> None:
     _write_page(path, "demo.html", {"report": report, "rows": rows, "differences": differences})
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text under a temporary name, then rename: `path` is never half-written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _image_rows(report: EvaluationReport) -> list[PictureRow]:
     from zooferry.figures import image_row
 
@@ -251,7 +241,7 @@ def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
     )
     environment.filters |= {"short": short_number, "ppm": _ppm, "unbroken": _unbroken}
     page = environment.get_template(template).render(content, made=time.strftime("%Y-%m-%d %H:%M"), version=__version__)
-    write_atomically(path, page)
+    write_text(path, page)
 
 
 def _ppm(value: float) -> str:
