@@ -291,9 +291,8 @@ def _check_finite(image):
     for index in range(1, stack.getSize() + 1):
         plane = stack.getProcessor(index)
         plane.resetRoi()
-        statistics = plane.getStatistics()
-        if statistics.longPixelCount < plane.getPixelCount():
-            wrong = plane.getPixelCount() - statistics.longPixelCount
+        wrong = plane.getPixelCount() - plane.getStatistics().pixelCount  # which counts finite pixels
+        if wrong:
             raise ZooferryError(
                 "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
                 "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, index)
