@@ -18,12 +18,12 @@ from zooferry.check import check_package
 from zooferry.comparison import compare
 from zooferry.errors import ZooferryError
 from zooferry.evaluation import Pair, compare_candidates, metrics, read_pairs, score_table
+from zooferry.files import make_folder, write_json
 from zooferry.images import list_images, match_pairs, read_image
 from zooferry.package import open_model, open_package
 from zooferry.packager import package_run
 from zooferry.report import CheckReport, DemoReport, EvaluationReport, HostDifference, write_demo_report
 from zooferry.restoring import restore_image
-from zooferry.run_folder import make_folder
 from zooferry.runs import discard, train_method
 
 Say = Callable[[str], None]
@@ -202,7 +202,7 @@ def _restore_in_imagej(
 
 
 def _write(out: Path, report: DemoReport) -> Path:
-    run_folder.write_json(out / "report.json", _content(report, report.evaluation))
+    write_json(out / "report.json", _content(report, report.evaluation))
     write_demo_report(out / "report.html", report)
     return (out / "report.html").resolve()
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from zooferry import __version__, run_folder
+from zooferry import __version__
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import match_pairs, read_image, require_usable, write_image
 from zooferry.methods.classical import best_gaussian, gaussian
 from zooferry.metrics import RestorationScore, score
@@ -151,11 +152,11 @@ def evaluate_model(model: Path, images: Path, targets: Path, out: Path, *, say: 
         images=found.images,
         about={"model": str(model), "zooferry": __version__, **found.about},
     )
-    run_folder.make_folder(out)
+    make_folder(out)
     for pair, result in zip(pairs, results, strict=True):
         write_image(out / "restored" / f"{Path(pair.name).stem}.tif", result)
-    run_folder.write_json(out / "metrics.json", metrics(report) | {"model": str(model), "zooferry": __version__})
-    run_folder.write_text(out / "metrics.csv", metrics_csv(report))
+    write_json(out / "metrics.json", metrics(report) | {"model": str(model), "zooferry": __version__})
+    write_text(out / "metrics.csv", metrics_csv(report))
     write_evaluation_report(out / "report.html", report)
     return report
 

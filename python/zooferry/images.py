@@ -6,7 +6,6 @@ An image is an :class:`xarray.DataArray` with axes among ``t c z y x``. Its ``at
 
 from __future__ import annotations
 
-import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import xarray as xr
 
 from zooferry import axes
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder, write_atomically
 
 SUFFIXES = (".tif", ".tiff")
 UNIT_NAMES = {
@@ -170,14 +170,10 @@ def write_image(path: Path, image: xr.DataArray) -> Path:
         metadata["spacing"] = size["z"]
     if "frame_interval" in image.attrs:
         metadata["finterval"] = image.attrs["frame_interval"]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(temporary, array, imagej=True, resolution=resolution, metadata=metadata)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ZooferryError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
+    make_folder(path.parent)
+    write_atomically(
+        path, lambda part: tifffile.imwrite(part, array, imagej=True, resolution=resolution, metadata=metadata)
+    )
     return path
 
 

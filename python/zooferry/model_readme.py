@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zooferry import __version__, methods, run_folder
+from zooferry import __version__, methods
+from zooferry.files import read_json
 from zooferry.metrics import score
 
 COVER_SIDE = 512
@@ -37,7 +38,7 @@ def write(
         Weight format -> largest difference from the PyTorch network.
     """
     facts = methods.facts(content["method"])
-    files = run_folder.read_json(run / "data.json")
+    files = read_json(run / "data.json")
     roles = [f["role"] for f in files]
     settings = (run / "settings.yaml").read_text(encoding="utf-8")
     return f"""# {description["name"]}

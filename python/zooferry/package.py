@@ -20,9 +20,9 @@ import numpy as np
 import yaml
 
 from zooferry.errors import ZooferryError
+from zooferry.files import sha256
 from zooferry.normalization import Operation
 from zooferry.prediction import Model, Network
-from zooferry.run_folder import sha256
 
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_ENTRIES = 10_000

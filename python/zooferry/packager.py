@@ -18,6 +18,7 @@ import xarray as xr
 from zooferry import __version__, axes, methods, model_readme, run_folder
 from zooferry.card import CONFIG_FIELDS, complete_card, read_card
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder, read_json, write_atomically
 from zooferry.images import read_image, write_image
 from zooferry.networks import unet
 from zooferry.package import open_package
@@ -58,7 +59,7 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
         raise ZooferryError(f"{out}: a package is a zip; choose a name that ends in .zip")
     content = run_folder.read_run(run)
     said = read_card(card)
-    run_folder.make_folder(out.parent)
+    make_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
         parts = Path(scratch) / "parts"
         parts.mkdir()
@@ -74,7 +75,7 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
         write_zip(folder, archive)
         say("reopening and checking with bioimageio.core")
         require_official_check(archive)
-        run_folder.write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
+        write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
 
 
@@ -143,7 +144,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "version": __version__,
                 "method": facts.name,
                 "intensity_range": content["intensity_range"],
-                "data_sha256": [f["sha256"] for f in run_folder.read_json(run / "data.json")],
+                "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
         },
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from zooferry import axes, run_folder
+from zooferry import axes
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
 from zooferry.package import open_model
 from zooferry.prediction import Model, predict
@@ -69,7 +70,7 @@ def restore_files(model_path: Path, images: Sequence[Path], out: Path, *, tile: 
                 image = read_image(path)
                 require_usable(path, image)
                 restored = restore_image(model, image, tile=tile)
-                run_folder.make_folder(out)
+                make_folder(out)
                 write_image(target, restored)
                 say(f"{number} of {len(images)}  {path.name} -> {target}")
             except ZooferryError as error:

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +27,10 @@ import yaml
 
 from zooferry import __version__
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder, write_atomically, write_text
 from zooferry.settings import Settings, build_settings, changed_settings
 
 RUN_FILE = "run.json"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it.
-
-    Raises
-    ------
-    ZooferryError
-        The folder cannot be written to.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ZooferryError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file of a run."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def require_new(folder: Path) -> None:
@@ -78,38 +44,6 @@ def require_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ZooferryError(f"{folder} exists already; choose another --out, or --resume if it is a run to go on with")
     make_folder(folder)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and show that it can be written to.
-
-    Raises
-    ------
-    ZooferryError
-        It cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ZooferryError(
-            f"{folder}: cannot be written ({error.strerror or error}); choose another folder"
-        ) from error
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-
-
-def _sha256(file: io.BufferedReader) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ import torch
 
 from zooferry import __version__, axes, methods, run_folder
 from zooferry.errors import ZooferryError
+from zooferry.files import read_json, write_json
 from zooferry.images import write_image
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks import unet
@@ -113,7 +114,7 @@ def _settings(
 
 
 def _require_same_data(out: Path, raw: RawData) -> None:
-    former = run_folder.read_json(out / "data.json")
+    former = read_json(out / "data.json")
     if not resumed_like(former, raw.files):
         raise ZooferryError(f"{out} was trained on other images; resume with the same folder, or start a new run")
 
@@ -145,10 +146,10 @@ def _write_start(
         **raw.calibration,
     }
     run_folder.write_settings(out, settings)
-    run_folder.write_json(out / "data.json", files)
-    run_folder.write_json(out / "environment.json", run_folder.environment())
+    write_json(out / "data.json", files)
+    write_json(out / "environment.json", run_folder.environment())
     _write_example(out, raw, raw.samples[(validation or training)[0]])
-    run_folder.write_json(out / run_folder.RUN_FILE, content)
+    write_json(out / run_folder.RUN_FILE, content)
 
 
 def _write_example(out: Path, raw: RawData, sample: RawSample) -> None:
@@ -192,7 +193,7 @@ def _update(out: Path, *, status: str, progress: Progress) -> None:
         "best_step": progress.best_step,
         "best_validation_loss": progress.best_loss if progress.history else None,
     }
-    run_folder.write_json(out / run_folder.RUN_FILE, content)
+    write_json(out / run_folder.RUN_FILE, content)
 
 
 def build_trained_network(run: Path) -> torch.nn.Module:

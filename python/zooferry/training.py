@@ -21,6 +21,7 @@ from lightning_fabric import Fabric
 from zooferry import run_folder
 from zooferry.augmentation import flip_and_turn
 from zooferry.errors import ZooferryError
+from zooferry.files import write_atomically
 from zooferry.methods import Method
 from zooferry.patches import PatchSampler
 from zooferry.settings import Settings
@@ -198,7 +199,7 @@ def clock(seconds: float) -> str:
 
 def _save_weights(path: Path, network: torch.nn.Module) -> None:
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-    run_folder.write_atomically(path, lambda temporary: torch.save(weights, temporary))
+    write_atomically(path, lambda temporary: torch.save(weights, temporary))
 
 
 def _save_state(
@@ -211,7 +212,7 @@ def _save_state(
         "rng": json.dumps(rng.bit_generator.state),
         "torch_rng": torch.get_rng_state(),
     }
-    run_folder.write_atomically(folder / "last.pt", lambda temporary: torch.save(state, temporary))
+    write_atomically(folder / "last.pt", lambda temporary: torch.save(state, temporary))
 
 
 def _restore(

@@ -12,10 +12,10 @@ import xarray as xr
 
 from zooferry import axes
 from zooferry.errors import ZooferryError
+from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_usable
 from zooferry.normalization import apply_operations
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
-from zooferry.run_folder import sha256
 from zooferry.settings import Settings
 from zooferry.training import Data, patch_sides
 
