@@ -27,6 +27,7 @@ class TinyNet(nn.Module):
         self.convolution = convolution(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pass  # here
         return self.convolution(x)
 '''
 README = "# Tiny\nA blur, for tests.\n\n# Validation\nThe output is compared with a mean filter.\n"
@@ -35,7 +36,13 @@ SIZES = {2: (64, 48), 3: (8, 32, 48)}
 
 
 def make_tiny_package(
-    folder: Path, *, dims: int = 2, wrong: str = "", weights: tuple[str, ...] = (), name: str = "tiny blur"
+    folder: Path,
+    *,
+    dims: int = 2,
+    wrong: str = "",
+    weights: tuple[str, ...] = (),
+    name: str = "tiny blur",
+    in_forward: str = "pass",
 ) -> Path:
     """Write ``folder/tiny.zip`` and return its path.
 
@@ -52,12 +59,14 @@ def make_tiny_package(
         Formats to include; empty means all three.
     name : str
         The package's name.
+    in_forward : str
+        A statement that the shipped architecture file runs before it convolves, e.g. one that crashes.
     """
     from bioimageio.spec import save_bioimageio_package
 
     parts = folder / "parts"
     parts.mkdir(parents=True)
-    (parts / "tiny_net.py").write_text(ARCHITECTURE, encoding="utf-8")
+    (parts / "tiny_net.py").write_text(ARCHITECTURE.replace("pass  # here", in_forward), encoding="utf-8")
     (parts / "README.md").write_text(README, encoding="utf-8")
     image = test_image(dims)
     np.save(parts / "test_input.npy", image)

@@ -18,12 +18,12 @@ import numpy as np
 import zooferry
 from zooferry.comparison import Comparison, compare
 from zooferry.errors import ZooferryError
+from zooferry.files import write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
 from zooferry.package import OpenPackage, TensorSpec, open_package
 from zooferry.report import CheckReport, HostRow, OutputArrays, write_check_report
-from zooferry.run_folder import write_text
 
 SECONDS = 900.0  # for one host, its imports included
 DISAGREEMENTS = "disagreements"

@@ -13,7 +13,7 @@ import numpy as np
 
 from zooferry import __version__
 from zooferry.comparison import Comparison, short_number, spaced
-from zooferry.run_folder import write_text
+from zooferry.files import write_text
 
 if TYPE_CHECKING:
     from zooferry.figures import PictureRow

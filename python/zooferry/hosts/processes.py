@@ -44,16 +44,16 @@ def run_hosts(
     for group in TOGETHER:
         pending = [name for name in group if name == SPEC or name in names]
         while pending:
-            ending = _run_process(package, scratch, pending, seconds)
+            ending, took = _run_process(package, scratch, pending, seconds)
             while pending and (result := _result(scratch, pending[0])) is not None:
                 yield pending.pop(0), result
             if pending:  # this one took the process down; the others get a new one
                 name = pending.pop(0)
-                yield name, _failure(name, f"{ending}; {_last_line(scratch)}", seconds)
+                yield name, _failure(name, f"{ending}; {_last_line(scratch)}", took)
 
 
-def _run_process(package: Path, scratch: Path, names: list[str], seconds: float) -> str:
-    """Start one child for `names`, wait for it, and say in words how it ended."""
+def _run_process(package: Path, scratch: Path, names: list[str], seconds: float) -> tuple[str, float]:
+    """Start one child for `names` and wait for it; how it ended in words, and seconds since its last result."""
     command = [sys.executable, "-m", "zooferry.hosts.worker", str(package), str(scratch), *names]
     with (scratch / "log.txt").open("wb") as log:
         child = subprocess.Popen(
@@ -65,19 +65,18 @@ def _run_process(package: Path, scratch: Path, names: list[str], seconds: float)
             _end(child)
 
 
-def _wait(child: subprocess.Popen[bytes], scratch: Path, names: list[str], seconds: float) -> str:
-    done, deadline = 0, time.monotonic() + seconds
+def _wait(child: subprocess.Popen[bytes], scratch: Path, names: list[str], seconds: float) -> tuple[str, float]:
+    done, since = 0, time.monotonic()
     while child.poll() is None:
         now_done = sum((scratch / name / RESULT).exists() for name in names)
         if now_done > done:
-            done, deadline = now_done, time.monotonic() + seconds
-        if time.monotonic() > deadline:
-            return f"the host was ended after {seconds:g} s without a result"
+            done, since = now_done, time.monotonic()
+        if time.monotonic() - since > seconds:
+            return f"the host was ended after {seconds:g} s without a result", time.monotonic() - since
         time.sleep(POLL_SECONDS)
-    code = child.returncode
-    return (
-        f"the host's process was ended by {_signal_name(-code)}" if code < 0 else f"the host's process ended ({code})"
-    )
+    code, took = child.returncode, time.monotonic() - since
+    how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with code {code} before there was a result"
+    return f"the host's process {how}", took
 
 
 def _signal_name(number: int) -> str:
