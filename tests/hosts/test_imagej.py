@@ -111,9 +111,11 @@ def test_volume(tmp_path: Path) -> None:
         metadata={"axes": "ZYX", "spacing": 0.7, "unit": "um"},
     )
     tifffile.imwrite(tmp_path / "flat.tif", stack[0], imagej=True)
-    paths = [tmp_path / "stack.tif", tmp_path / "flat.tif"]
-    whole, flat = imagej.run_images(package, paths, tmp_path / "whole", threads=1)
-    tiled, _ = imagej.run_images(package, paths, tmp_path / "tiled", tile=24, threads=1)
+    size = {"PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.7}
+    tifffile.imwrite(tmp_path / "ome.ome.tif", np.stack([stack, stack // 2]), metadata={"axes": "TZYX", **size})
+    paths = [tmp_path / "stack.tif", tmp_path / "flat.tif", tmp_path / "ome.ome.tif"]
+    whole, flat, ome = imagej.run_images(package, paths, tmp_path / "whole", threads=1)
+    (tiled,) = imagej.run_images(package, paths[:1], tmp_path / "tiled", tile=24, threads=1)
     assert "has no Z" in flat.message
     assert whole.result is not None, whole.message
     assert tiled.result is not None, tiled.message
@@ -124,6 +126,11 @@ def test_volume(tmp_path: Path) -> None:
         assert file.series[0].axes == "ZYX"
         assert file.imagej_metadata is not None
         assert file.imagej_metadata["spacing"] == 0.7
+    assert ome.result is not None, ome.message
+    frames = tifffile.imread(ome.result)
+    assert frames.shape == (2, *stack.shape)
+    np.testing.assert_array_equal(frames[0], pixels)
+    agree(frames[1], expected(package, stack[None] // 2, STANDARD)[0])
 
 
 @pytest.mark.jvm
@@ -301,6 +308,7 @@ def test_no_network_and_no_jars(package: Path, tmp_path: Path, monkeypatch: pyte
     tifffile.imwrite(tmp_path / "good.tif", noise(64, 80))
     with pytest.raises(HostAbsentError, match=r"Maven Central") as absence:
         imagej.run_images(package, [tmp_path / "good.tif"], tmp_path / "out")
+    assert "could not be fetched" in str(absence.value)
     assert "\n" not in str(absence.value)
 
 
@@ -329,14 +337,17 @@ def test_availability_starts_no_java() -> None:
         ({"images": ["x.tif"], "tile": 0}, "tile is 0"),
         ({"images": ["x.tif"], "threads": -1}, "threads is -1"),
         ({"images": ["x.tif"], "package": "."}, "no rdf.yaml"),
+        ({"images": ["x.tif"], "out": "file/out"}, "cannot make the folder"),
     ],
 )
 def test_refused_before_java(package: Path, tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     folder = tmp_path if "package" in arguments else package
+    (tmp_path / "file").touch()
+    out = tmp_path / arguments.get("out", "out")
     settings = {key: value for key, value in arguments.items() if key in ("tile", "threads")}
     with pytest.raises(ZooferryError, match=words):
-        imagej.run_images(folder, [Path(name) for name in arguments["images"]], tmp_path / "out", **settings)
-    assert not (tmp_path / "out").exists()
+        imagej.run_images(folder, [Path(name) for name in arguments["images"]], out, **settings)
+    assert not out.exists()
 
 
 @pytest.mark.jvm

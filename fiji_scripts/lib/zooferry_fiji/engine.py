@@ -4,7 +4,7 @@ import os
 
 from ai.onnxruntime import OnnxJavaType, OnnxTensor, OrtEnvironment, OrtException, OrtSession
 from ij import IJ
-from java.lang import Runtime, System
+from java.lang import LinkageError, Runtime, System
 from java.nio import ByteBuffer, ByteOrder
 from java.util import Collections
 
@@ -62,7 +62,7 @@ class Window(object):
             self._session.run(self._inputs, Collections.emptySet(), self._outputs).close()
         except OrtException as problem:
             raise ZooferryError(
-                "the network failed on a window of %s pixels: %s"
+                "the network failed on a window of %s, try a smaller tile: %s"
                 % (" x ".join(map(str, self.shapes[0])), " ".join(problem.getMessage().split()))
             )
         self.seconds += (System.nanoTime() - begin) / 1e9
@@ -88,18 +88,24 @@ def open_network(path, threads):
     if cached is not None and cached[0] == key:
         return cached[1]
     close_network()
+    try:
+        network = Network(_session(path, threads), threads)
+    except OrtException as problem:
+        raise ZooferryError("ONNX Runtime cannot open %s: %s" % (path, " ".join(problem.getMessage().split())))
+    except LinkageError as problem:
+        raise ZooferryError("ONNX Runtime has no native library for this computer: %s" % problem.getMessage())
+    IJ.setProperty(CACHE, (key, network))
+    return network
+
+
+def _session(path, threads):
     options = OrtSession.SessionOptions()
     try:
         options.setIntraOpNumThreads(threads)
         options.setInterOpNumThreads(1)
-        session = OrtEnvironment.getEnvironment().createSession(path, options)
-    except OrtException as problem:
-        raise ZooferryError("ONNX Runtime cannot open %s: %s" % (path, " ".join(problem.getMessage().split())))
+        return OrtEnvironment.getEnvironment().createSession(path, options)
     finally:
         options.close()
-    network = Network(session, threads)
-    IJ.setProperty(CACHE, (key, network))
-    return network
 
 
 def close_network():

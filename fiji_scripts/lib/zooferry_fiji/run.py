@@ -8,7 +8,7 @@ from ij import IJ
 from java.lang import OutOfMemoryError, Runtime
 from java.lang.management import ManagementFactory
 
-from . import __version__, engine, operations, pixels, tiling
+from . import __version__, operations, pixels, tiling
 from .description import read_model
 from .errors import ZooferryError
 
@@ -46,7 +46,6 @@ def command(image, folder, tile, threads):
     except ZooferryError as problem:
         return None, problem.args[0], FAILED
     except OutOfMemoryError:
-        engine.close_network()
         return None, NO_MEMORY, FAILED
     status = "restored %s with %s: %.1f s, %.1f s of them in the network (%s, tile %s)" % (
         image.getTitle(),
@@ -79,6 +78,7 @@ def restore(image, folder, tile=0, threads=0):
     begin = time.time()
     model = read_model(folder)
     pixels.check_image(image, model)
+    engine = _engine()
     plan = Plan(model, image, tile)
     network = engine.open_network(model["onnx"], threads)
     window = network.window(plan.shape(model["channels"]), plan.shape(model["channels_out"]))
@@ -101,7 +101,6 @@ def restore(image, folder, tile=0, threads=0):
         "tile": " x ".join("%d" % n for n in plan.tile),
         "inference_seconds": window.seconds - earlier,
     }
-    network.release()
     result = pixels.as_image(frames, image, restored_title(image.getTitle()))
     result.resetDisplayRange()
     _sign(result, image, details)
@@ -121,8 +120,8 @@ class Plan(object):
             self.tile = tiling.fit_tile(tile, self.padded, axes)
         else:
             channels = max(model["channels"], model["channels_out"])
-            pixels = min(LARGEST_WINDOW[len(axes)], _affordable_pixels() // channels)
-            self.tile = tiling.choose_tile(self.padded, axes, pixels)
+            affordable = min(LARGEST_WINDOW[len(axes)], _affordable_pixels() // channels)
+            self.tile = tiling.choose_tile(self.padded, axes, affordable)
         self.windows = [
             tiling.plan_tiles(length, size, axis["halo"], axis["step"] or 1)
             for length, size, axis in zip(self.padded, self.tile, axes)
@@ -138,6 +137,14 @@ class Plan(object):
         if len(self.tile) == 3:
             return self.lengths, self.padded, self.tile, self.windows
         return [1] + self.lengths, [1] + self.padded, [1] + self.tile, [[(0, 0, 1)]] + self.windows
+
+
+def _engine():
+    try:
+        from . import engine
+    except ImportError:
+        raise ZooferryError("ONNX Runtime is not installed: put onnxruntime-1.29.0.jar into Fiji's folder jars/")
+    return engine
 
 
 def _run_volume(volume, model, plan, window):

@@ -103,7 +103,7 @@ def run_images(
         If Java or the jars are missing.
     """
     _check(package, images, tile, threads)
-    out.mkdir(parents=True, exist_ok=True)
+    _make_folder(out)
     job = {
         "package": str(package.resolve()),
         "images": [str(image.resolve()) for image in images],
@@ -132,10 +132,19 @@ def _check(package: Path, images: Sequence[Path], tile: int | None, threads: int
         raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
 
 
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ZooferryError(f"cannot make the folder {out} ({problem.strerror}): choose another one") from problem
+    if not os.access(out, os.W_OK):
+        raise ZooferryError(f"the folder {out} is read-only: choose another one")
+
+
 def _run_worker(job: Path, on_line: Callable[[str], None]) -> tuple[dict[int, dict[str, Any]], str]:
     # what the worker said about each image, and its last words
     done: dict[int, dict[str, Any]] = {}
-    last: deque[str] = deque(maxlen=5)
+    last: deque[str] = deque(maxlen=2)
     command = [sys.executable, "-m", "zooferry.hosts.imagej_worker", str(job)]
     with subprocess.Popen(
         command,

@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tifffile
+
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import jvm
 from zooferry.hosts.imagej import EVENT, SCRIPT
+from zooferry.images import read_image, write_image
 
 
 def main(arguments: list[str]) -> int:
@@ -50,7 +53,7 @@ def _restore(jimport: Any, interpreter: Any, job: dict[str, Any], path: Path) ->
     import jpype
 
     try:
-        image = _open(jimport, path)
+        image = _open(jimport, path, scratch=Path(job["out"]))
         interpreter.set("image", image)
         interpreter.set("model", jimport("java.io.File")(job["package"]))
         interpreter.set("tile", job["tile"])
@@ -71,14 +74,37 @@ def _restore(jimport: Any, interpreter: Any, job: dict[str, Any], path: Path) ->
         }
     except ZooferryError as problem:
         return {"message": str(problem)}
+    except OSError as problem:
+        return {"message": f"{path.name}: {problem}"}
     except jpype.JException as problem:  # whatever Java throws concerns this image only
         print(problem.stacktrace(), flush=True)
         return {"message": f"{path.name}: {' '.join(str(problem).split())[:500]}"}
 
 
-def _open(jimport: Any, path: Path) -> Any:
+def _open(jimport: Any, path: Path, *, scratch: Path) -> Any:
     if not path.is_file():
         raise ZooferryError(f"there is no image {path}")
+    if not _is_ome(path):
+        return _open_plain(jimport, path)
+    # ImageJ without Bio-Formats would take the channels and times of an OME-TIFF for slices
+    copy = scratch / f".{path.stem}.ome.part.tif"
+    try:
+        image = _open_plain(jimport, write_image(copy, read_image(path)))
+    finally:
+        copy.unlink(missing_ok=True)
+    image.setTitle(path.name)
+    return image
+
+
+def _is_ome(path: Path) -> bool:
+    try:
+        with tifffile.TiffFile(path) as file:
+            return bool(file.is_ome)
+    except (tifffile.TiffFileError, ValueError, OSError):
+        return False  # ImageJ will say what it cannot read
+
+
+def _open_plain(jimport: Any, path: Path) -> Any:
     opener = jimport("ij.io.Opener")()
     opener.setSilentMode(True)
     image = opener.openImage(str(path))

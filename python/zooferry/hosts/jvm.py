@@ -84,8 +84,13 @@ def start(*, options: Sequence[str] = HEADLESS) -> Any:
     scyjava.config.add_options(list(options))
     try:
         scyjava.start_jvm()
-    except (OSError, RuntimeError, ValueError) as problem:
-        raise HostAbsentError(_start_message(problem, java)) from problem
+    except OSError as problem:  # from the download of the jars
+        raise HostAbsentError(_no_jars(problem)) from problem
+    except (RuntimeError, ValueError) as problem:
+        words = " ".join(str(problem).split())[:300]
+        raise HostAbsentError(
+            f"Java {java.version} ({java.home}) could not be started with ImageJ {IMAGEJ_VERSION}: {words}"
+        ) from problem
     return scyjava.jimport
 
 
@@ -136,9 +141,8 @@ def _release(home: Path) -> dict[str, str]:
     return dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', content, flags=re.MULTILINE))
 
 
-def _start_message(problem: Exception, java: Java) -> str:
-    words = " ".join(str(problem).split())[:300]
+def _no_jars(problem: OSError) -> str:
     return (
-        f"Java {java.version} ({java.home}) could not be started with ImageJ {IMAGEJ_VERSION}: {words} "
-        "(the first start needs Maven Central to fetch about 140 MB of jars; later starts need no network)"
+        f"the jars of ImageJ {IMAGEJ_VERSION} are not on this computer and could not be fetched from Maven Central "
+        f"({type(problem).__name__}): connect to the network once (140 MB), later starts need none"
     )
