@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from tiny_package import make_tiny_package
 
 from zooferry import axes
 from zooferry.images import write_image
@@ -77,6 +78,18 @@ def packages(tmp_path_factory: pytest.TempPathFactory, runs: dict[str, Path]) ->
 
     folder = tmp_path_factory.mktemp("packages")
     return {name: package_run(run, folder / f"{name}.zip", card=None, say=print) for name, run in runs.items()}
+
+
+@pytest.fixture(scope="session")
+def tiny_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A correct 2D package with all three weight formats; read it, do not change it."""
+    return make_tiny_package(tmp_path_factory.mktemp("tiny 2D µ"))  # a space and a non-ASCII letter are meant
+
+
+@pytest.fixture(scope="session")
+def tiny_zip_3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in 3D."""
+    return make_tiny_package(tmp_path_factory.mktemp("tiny_3d"), dims=3)
 
 
 @pytest.fixture(scope="session")

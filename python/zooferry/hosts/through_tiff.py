@@ -61,7 +61,7 @@ def run(package: Path, scratch: Path) -> HostRun:
 
 def as_image(tensor: TensorSpec) -> xr.DataArray:
     """The stored test tensor as an image with its pixel size; axes of length 1 are dropped."""
-    image = label_axes(tensor.test_array(), [IMAGE_AXES[axis] for axis in tensor.axes])
+    image = label_axes(tensor.test_array(), tuple(IMAGE_AXES[axis] for axis in tensor.axes))
     if tensor.pixel_size:
         image.attrs.update(pixel_size=dict(tensor.pixel_size), unit=tensor.unit)
     return image
