@@ -51,8 +51,8 @@ def run(package: Path, scratch: Path) -> HostRun:
         raise HostAbsentError(reason)
     with open_package(package) as opened:
         given, wanted = _single_tensors(opened)
-    image = write_image(scratch / "test_input.tif", as_image(given))
-    (result,) = imagej.run_images(package, [image], scratch / "restored")
+        image = write_image(scratch / "test_input.tif", as_image(given))
+        (result,) = imagej.run_images(opened.folder, [image], scratch / "restored")
     if result.result is None:
         raise ZooferryError(result.message)
     restored = to_tensor(read_image(result.result), wanted)
