@@ -149,7 +149,7 @@ def test_no_package(tmp_path: Path, content: str | None, words: str) -> None:
 
 
 class NumpyGroup:
-    """pixels.Group with numpy planes."""
+    """volume.Group with numpy planes."""
 
     def __init__(self, view: np.ndarray) -> None:
         self.view = view
@@ -181,7 +181,7 @@ class NumpyGroup:
 
 
 class NumpyVolume:
-    """pixels.Volume over a C Y X array."""
+    """volume.Volume over a C Y X array."""
 
     dtype = "float32"
 

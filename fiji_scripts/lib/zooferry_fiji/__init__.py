@@ -1,7 +1,9 @@
 """Run bioimage.io packages inside ImageJ: Jython 2.7 library of the Zooferry menu commands.
 
-The order in which an image meets the files: description, pixels, operations, tiling, engine, run.
-Only engine.py touches the classes of ONNX Runtime; pixels.py and run.py touch those of ImageJ.
+The order in which an image meets the files: description, pixels, volume, operations,
+tiling, engine, run.
+Only engine.py touches the classes of ONNX Runtime; pixels.py, volume.py, run.py and ask.py touch those of
+ImageJ.
 """
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """The pre- and post-processing of the bioimage.io description, as in bioimageio.core 0.11, on whole images.
 
-Pure: pixels are reached through `groups` only (see pixels.Volume.groups), whole sets of planes that share one
+Pure: pixels are reached through `groups` only (see volume.Volume.groups), whole sets of planes that share one
 statistic. `apply_steps` changes the volume in place. Statistics are taken in 64 bit, values stay 32 bit.
 """
 

@@ -11,6 +11,7 @@ from java.lang.management import ManagementFactory
 from . import __version__, operations, pixels, tiling
 from .description import read_model
 from .errors import ZooferryError
+from .volume import Volume
 
 # measured: a U-Net of 32 features takes about 0.8 kB for each pixel of a window
 BYTES_PER_PIXEL = 1500
@@ -161,7 +162,7 @@ def _run_volume(volume, model, plan, window):
         pixels.fill(window.source, planes, place, padded[2])
         window.run()
         pixels.collect(window.result, result, place, keep)
-    operations.apply_steps(model["after"], pixels.Volume(result))
+    operations.apply_steps(model["after"], Volume(result))
     return result
 
 
