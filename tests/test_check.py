@@ -74,6 +74,19 @@ def test_report_json_has_exactly_the_agreed_keys(good, tiny_zip):
     )
 
 
+@pytest.mark.jvm
+@pytest.mark.parametrize(("dims", "wrong"), [(2, ""), (3, "onnx")])
+def test_imagej_is_a_host_as_the_others(dims, wrong, tmp_path):
+    package = make_tiny_package(tmp_path / "package", dims=dims, wrong=wrong)
+    report = check_package(package, hosts=["imagej", "torchscript"], out=tmp_path / "out")
+    by_name = {r.host: r for r in report.hosts}
+    assert by_name["torchscript"].status == "passed"
+    assert by_name["imagej"].status == ("failed" if wrong else "passed"), by_name["imagej"].reason
+    assert report.passed is not bool(wrong)
+    assert by_name["imagej"].outputs[0].mismatched_ppm == (1e6 if wrong else 0)
+    assert (tmp_path / "out" / "disagreements" / "imagej-restored.npy").exists() is bool(wrong)
+
+
 def test_a_wrong_format_fails_in_its_hosts_only_and_is_kept(tmp_path):
     package = make_tiny_package(tmp_path / "package", wrong="onnx")
     out = tmp_path / "out"

@@ -249,5 +249,5 @@ def _ppm(value: float) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """Keep numbers in one line: no break at the hyphen of ``1e-4`` or at the space of ``65 536``."""
-    return re.sub(r"(?<=\d) (?=\d)", "\u00a0", re.sub(r"(?<=\d)e-(?=\d)", "e\u2011", text))
+    """Keep numbers in one line: no break in ``1e-4``, ``65 536`` and ``x 255``."""
+    return re.sub(r"(?<=\d) (?=\d)|(?<=\b[a-z]) (?=\d)", "\u00a0", re.sub(r"(?<=\d)e-(?=\d)", "e\u2011", text))
