@@ -90,7 +90,8 @@ def image_row(image: EvaluatedImage) -> PictureRow:
         errors.append(difference_pictures(f"{name} − reference", fitted[name] - reference, limit=limit))
     columns.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
     lines = [line for pair in zip(_lines(columns), _lines(errors), strict=True) for line in (pair[0], (*pair[1], None))]
-    remark = "Restored images are fitted to the reference by gain and offset, as for the scores. In error maps red is too bright."
+    remark = "Restored images are fitted to the reference by gain and offset, as for the scores."
+    remark += " In error maps red is too bright."
     return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines))
 
 
