@@ -99,7 +99,7 @@ def read_run_settings(folder: Path, kind: type[Settings]) -> Settings:
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write history.csv and loss.png from one row per validation."""
+    """Write history.csv, one row per validation."""
     if not history:
         return
     text = io.StringIO()
@@ -107,7 +107,12 @@ def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_text(folder / "history.csv", text.getvalue())
-    write_atomically(folder / "loss.png", lambda path: _plot_loss(path, history))
+
+
+def write_loss_plot(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Draw loss.png; it takes as long as a dozen training steps, so this is for the end of a run."""
+    if history:
+        write_atomically(folder / "loss.png", lambda path: _plot_loss(path, history))
 
 
 def _plot_loss(path: Path, history: Sequence[Mapping[str, float]]) -> None:

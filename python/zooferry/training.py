@@ -67,7 +67,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     Parameters
     ----------
     folder : Path
-        Run folder; best.pt, last.pt, history.csv and loss.png are written there at every validation.
+        Run folder; best.pt, last.pt and history.csv are written there at every validation, loss.png at the end.
     method : Method
         Gives the loss.
     network : Module
@@ -125,6 +125,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
         _save_state(folder, network, optimizer, progress, rng)
         if not (folder / "best.pt").exists():
             _save_weights(folder / "best.pt", network)
+    run_folder.write_loss_plot(folder, progress.history)
     return progress
 
 
@@ -192,7 +193,7 @@ def _line(progress: Progress, settings: Settings, seconds: float | None) -> str:
 
 def clock(seconds: float) -> str:
     """Seconds as minutes and seconds, with hours where needed: 1:05, 2:00:07."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
