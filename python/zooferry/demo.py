@@ -77,7 +77,9 @@ def run_demo(out: Path, images: Path | None, targets: Path | None, *, seconds: f
     if (images is None) != (targets is None):
         raise ZooferryError("give both --images and --targets, or neither for simulated acquisitions")
     if images is not None and targets is not None:
-        read_pairs(images, targets)  # refuses what is unusable before anything is written
+        pairs = read_pairs(images, targets)  # refuses what is unusable before anything is written
+        if len(pairs) < 2:
+            raise ZooferryError(f"{images}: {len(pairs)} pair; at least 2 are needed, one of them to be held out")
     make_folder(out)
     timings = Timings(say)
     with timings.part("images"):
@@ -129,8 +131,6 @@ def _prepare(data: Path, images: Path | None, targets: Path | None, say: Say) ->
         write_simulation(data, default_settings(2), seed=SEED, on_progress=_counted(say))
         return data / "train", data / "val"
     pairs = match_pairs(images, targets)
-    if len(pairs) < 2:
-        raise ZooferryError(f"{images}: {len(pairs)} pair; at least 2 are needed, one of them to be held out")
     _discard_data(data)
     count = max(1, round(HELD_OUT * len(pairs)))
     held = set(np.random.default_rng(SEED).permutation(len(pairs))[:count].tolist())

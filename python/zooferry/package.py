@@ -7,6 +7,7 @@ ONNX are read. A zip is unpacked into a temporary folder after its entries were 
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import tempfile
 import zipfile
@@ -27,6 +28,14 @@ from zooferry.prediction import Model, Network
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_ENTRIES = 10_000
 MAX_YAML_BYTES = 4 << 20
+_FLOAT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads ``1e-06``, which bioimageio.spec writes, as a string; YAML 1.2 says it is a number."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 
 
@@ -185,7 +194,7 @@ def _read_yaml(source: Path, description: Path) -> dict[str, Any]:
     if description.stat().st_size > MAX_YAML_BYTES:
         raise ZooferryError(f"{source}: {description.name} is larger than {MAX_YAML_BYTES >> 20} MiB; refused")
     try:
-        content = yaml.safe_load(description.read_text(encoding="utf-8"))
+        content = yaml.load(description.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ZooferryError(f"{source}: {description.name} is not readable YAML") from error
     if not isinstance(content, dict):

@@ -194,9 +194,18 @@ def _space(content: Mapping[str, Any], is_input: bool) -> list[dict[str, Any]]:
             if shape["halo"][i]:
                 entry["halo"] = shape["halo"][i]
         if axis in pixel_size:
-            entry |= {"scale": pixel_size[axis], "unit": content["unit"]}
+            entry |= {"scale": exact_scale(pixel_size[axis]), "unit": content["unit"]}
         found.append(entry)
     return found
+
+
+def exact_scale(pixel_size: float) -> float:
+    """The pixel size with 24 significant bits (a relative change below 6e-8).
+
+    The format's check computes ``size * scale / scale`` and wants ``size`` back: with 0.1 it gets
+    24.000000000000004 for 24 and refuses the package. With 24 bits both steps are exact for every size.
+    """
+    return float(np.float32(pixel_size))
 
 
 def _weights(content: Mapping[str, Any]) -> dict[str, Any]:

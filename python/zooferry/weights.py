@@ -29,7 +29,11 @@ def write_state_dict(network: torch.nn.Module, path: Path) -> None:
 
 
 def write_torchscript(network: torch.nn.Module, path: Path, example: np.ndarray) -> None:
-    """Trace the network on a float32 batch B C (Z) Y X; spatial sizes stay free."""
+    """Trace the network on a float32 batch B C (Z) Y X; spatial sizes stay free.
+
+    The same network gives the same bytes as the first trace of a process; torch numbers the class names of later
+    ones (``___torch_mangle_54``), and has no way to start over.
+    """
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls TorchScript deprecated; Java hosts need it
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]

@@ -31,8 +31,8 @@ class CareSettings(Settings):
     """
 
     batch: int = 8
-    width: int = 24
-    learning_rate: float = 1e-3
+    width: int = 16
+    learning_rate: float = 2e-3
     low: float = 2.0
     high: float = 99.8
     foreground: float = 0.2
