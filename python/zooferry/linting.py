@@ -25,6 +25,7 @@ PROFILES: Mapping[str, tuple[Rule, ...]] = {
 }
 SEVERITIES = ("error", "warning", "note")
 WIDTH = 110
+UNREADABLE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError, ValueError)
 INDENT = " " * 9
 
 
@@ -62,7 +63,7 @@ def lint(package: OpenPackage, profiles: Sequence[str], *, spec: SpecSummary | N
 def _apply(rule: Rule, package: OpenPackage) -> Iterator[LintFinding]:
     try:
         yield from rule(package)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+    except UNREADABLE as problem:
         raise ZooferryError(
             f"{package.name}: rule {rule.__name__.replace('_', '-')} cannot read the description "
             f"({type(problem).__name__}: {problem}); bring it into the form of format 0.5"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,20 @@ def is_torchscript(path: Path) -> bool:
         return False
 
 
-def hashed_files(content: Any, where: str = "") -> list[tuple[str, str, str]]:
+def hashed_files(content: Any) -> list[tuple[str, str, str]]:
     """Every file that a description names with a hash: path in the description, file, SHA-256."""
-    found: list[tuple[str, str, str]] = []
-    if isinstance(content, Mapping):
-        if isinstance(content.get("source"), str) and isinstance(content.get("sha256"), str):
-            found.append((where, content["source"], content["sha256"]))
-        for key, value in content.items():
-            found += hashed_files(value, f"{where}.{key}" if where else str(key))
-    elif isinstance(content, list):
+    return list(_hashed_files(content, "", set()))
+
+
+def _hashed_files(content: Any, where: str, seen: set[int]) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(content, (Mapping, list)) or id(content) in seen:
+        return
+    seen.add(id(content))  # YAML aliases can make a tree of 2 ** 100 branches out of 100 lines
+    if isinstance(content, list):
         for i, value in enumerate(content):
-            found += hashed_files(value, f"{where}[{i}]")
-    return found
+            yield from _hashed_files(value, f"{where}[{i}]", seen)
+        return
+    if isinstance(content.get("source"), str) and isinstance(content.get("sha256"), str):
+        yield where, content["source"], content["sha256"]
+    for key, value in content.items():
+        yield from _hashed_files(value, f"{where}.{key}" if where else str(key), seen)

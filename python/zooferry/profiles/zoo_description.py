@@ -130,8 +130,9 @@ def zoo_uploader(package: OpenPackage) -> Iterator[LintFinding]:
     """The uploader can be written to."""
     uploader = package.content.get("uploader") or {}
     if "@" not in str(uploader.get("email", "")):
-        found = "no email" if uploader else "absent"
-        yield warning("zoo-uploader", "uploader", found=found, why=ASKED, fix="the uploader's name and email")
+        why = "bioimageio.spec refuses an uploader without email" if uploader else ASKED
+        found, yields = ("no email", error) if uploader else ("absent", warning)
+        yield yields("zoo-uploader", "uploader", found=found, why=why, fix="the uploader's name and email")
 
 
 def zoo_version(package: OpenPackage) -> Iterator[LintFinding]:
@@ -146,8 +147,9 @@ def zoo_timestamp(package: OpenPackage) -> Iterator[LintFinding]:
     """The time stamp is ISO 8601."""
     found = package.content.get("timestamp")
     if not isinstance(found, datetime.datetime) and not _is_time(str(found)):
+        why = "bioimageio.spec refuses other times" if found else ASKED
         fix = "for example 2026-01-31T12:00:00+00:00"
-        yield warning("zoo-timestamp", "timestamp", found=found or "absent", why=ASKED, fix=fix)
+        yield (error if found else warning)("zoo-timestamp", "timestamp", found=found or "absent", why=why, fix=fix)
 
 
 def _is_time(text: str) -> bool:
@@ -166,8 +168,13 @@ def zoo_training_data(package: OpenPackage) -> Iterator[LintFinding]:
 
 
 def zoo_parent(package: OpenPackage) -> Iterator[LintFinding]:
-    """One weights entry is the original."""
+    """One weights entry is the original, from which the others were made."""
     entries = {k: v for k, v in package.content["weights"].items() if isinstance(v, Mapping)}
+    for name, entry in entries.items():
+        if entry.get("parent") and entry["parent"] not in entries:
+            why = "bioimageio.spec refuses a parent that is not among the weights"
+            where = f"weights.{name}.parent"
+            yield error("zoo-parent", where, found=entry["parent"], why=why, fix="add those weights, or name others")
     originals = [name for name, entry in entries.items() if not entry.get("parent")]
     if len(originals) != 1:
         yield warning(

@@ -34,14 +34,13 @@ def zoo_documentation(package: OpenPackage) -> Iterator[LintFinding]:
         why = "bioimageio.spec raises an alert for its absence"
         yield warning("zoo-documentation", "documentation", found="absent", why=why, fix="write a README.md")
         return
-    if not _source(entry).endswith(".md") or not _readme(package):
-        yield error(
-            "zoo-documentation",
-            "documentation.source",
-            found=f"{_source(entry)} is missing, empty or not Markdown",
-            why="bioimageio.spec demands a readable file that ends in .md",
-            fix="write a README.md",
-        )
+    source, where, fix = _source(entry), "documentation.source", "write a README.md"
+    if not source.endswith(".md") or (source != "README.md" and _file(package, entry) is None):
+        why = "bioimageio.spec demands a file of the package that ends in .md"
+        yield error("zoo-documentation", where, found=f"{source}, missing or not .md", why=why, fix=fix)
+    elif not _readme(package).strip():
+        why = "bioimageio.spec takes a missing README.md for an empty one (measured): the model's page stays blank"
+        yield warning("zoo-documentation", where, found=f"{source} is missing or empty", why=why, fix=fix)
 
 
 def zoo_validation(package: OpenPackage) -> Iterator[LintFinding]:
@@ -84,13 +83,14 @@ def zoo_covers(package: OpenPackage) -> Iterator[LintFinding]:
         why = "the collection's page shows the cover; without one it makes its own of the test tensors"
         yield warning("zoo-covers", "covers", found="absent", why=why, fix="a picture: input beside output")
     for i, entry in enumerate(covers):
-        file = _file(package, entry)
-        problem = "missing" if file is None else _unshowable(file)
-        where = f"covers[{i}].source"
-        if problem:
-            why = f"the format's covers are readable {', '.join(COVERS)}"
-            yield error("zoo-covers", where, found=f"{_source(entry)}: {problem}", why=why, fix="write a PNG")
-        elif file is not None:
+        file, where, fix = _file(package, entry), f"covers[{i}].source", "write a PNG"
+        if file is None or file.suffix.lower() not in COVERS:
+            why = f"bioimageio.spec refuses covers that are missing or not {', '.join(COVERS)}"
+            yield error("zoo-covers", where, found=_source(entry), why=why, fix=fix)
+        elif not _is_readable(file):
+            why = "the collection's page shows a broken picture"
+            yield warning("zoo-covers", where, found=f"{file.name} cannot be read", why=why, fix=fix)
+        else:
             yield from _ill_shaped(file, where)
 
 
@@ -107,15 +107,11 @@ def _ill_shaped(file: Path, where: str) -> Iterator[LintFinding]:
         yield warning("zoo-covers", where, found=f"{width} x {height} px", why=why, fix=fix)
 
 
-def _unshowable(file: Path) -> str:
-    if file.suffix.lower() not in COVERS:
-        return "not such a picture"
+def _is_readable(file: Path) -> bool:
     try:
-        if file.suffix.lower() != ".svg":
-            _picture_size(file)
+        return file.suffix.lower() == ".svg" or min(_picture_size(file)) > 0
     except (OSError, ValueError, SyntaxError):
-        return "not readable"
-    return ""
+        return False
 
 
 def _picture_size(file: Path) -> tuple[int, int]:
@@ -137,22 +133,20 @@ def zoo_test_tensors(package: OpenPackage) -> Iterator[LintFinding]:
             found = str(problem).partition(";")[0]
             yield error("zoo-test-tensors", f"{where}.test_tensor", found=found, why=why, fix="package the model again")
             continue
-        is_output = where.startswith("outputs")
-        problem_found = _useless(array, is_output)
-        if problem_found:
-            why = "nothing can be compared with such values; bioimageio.spec refuses outputs below 1e-4"
+        if useless := _useless(array):
+            why = "nothing can be compared with such values; bioimageio.spec refuses tensors with all below 1e-4"
             fix = "take a window of a real image"
-            yield error("zoo-test-tensors", f"{where}.test_tensor", found=problem_found, why=why, fix=fix)
+            yield error("zoo-test-tensors", f"{where}.test_tensor", found=useless, why=why, fix=fix)
 
 
-def _useless(array: np.ndarray, is_output: bool) -> str:
+def _useless(array: np.ndarray) -> str:
     if not array.size:
         return "empty"
     if array.dtype.kind not in "biuf":
         return f"of type {array.dtype}"
     if not np.isfinite(array).all():
         return "not finite everywhere"
-    if is_output and float(np.abs(array.astype(np.float64)).max()) < TOO_SMALL:
+    if float(np.abs(array.astype(np.float64)).max()) < TOO_SMALL:
         return "all about 0"
     return ""
 

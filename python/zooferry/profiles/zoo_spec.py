@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zooferry.package import DESCRIPTION_NAMES, OpenPackage
@@ -42,17 +43,21 @@ SpecRule = Callable[[SpecSummary], Iterator[LintFinding]]
 
 def read_spec(package: OpenPackage) -> SpecSummary:
     """Validate the package by bioimageio.spec, whose first import takes a second or two."""
-    from bioimageio.spec import InvalidDescr, load_description
-
     file = next(package.folder / name for name in DESCRIPTION_NAMES if (package.folder / name).is_file())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # third-party deprecations and files left open do not concern the package
-        description: Any = load_description(file, perform_io_checks=True)
-        summary = description.validation_summary
-        given, every = set(), set()
-        if not isinstance(description, InvalidDescr):
-            given = set(_keys(description.model_dump(mode="json", exclude_unset=True)))
-            every = set(_keys(description.model_dump(mode="json")))
+        return _summarise(file)
+
+
+def _summarise(file: Path) -> SpecSummary:
+    from bioimageio.spec import InvalidDescr, load_description
+
+    description: Any = load_description(file, perform_io_checks=True)
+    summary = description.validation_summary
+    given, every = set(), set()
+    if not isinstance(description, InvalidDescr):
+        given = set(_keys(description.model_dump(mode="json", exclude_unset=True)))
+        every = set(_keys(description.model_dump(mode="json")))
     found = [e for detail in summary.details for e in detail.errors] if summary.status == "failed" else []
     return SpecSummary(
         completeness=float(summary.metadata_completeness or 0.0),
