@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import train_small
 
-from zooferry import run_folder, runs
+from zooferry import run_folder, runs, training
 from zooferry.errors import ZooferryError
 from zooferry.methods.n2v import N2VSettings
 from zooferry.settings import Settings
@@ -34,7 +34,8 @@ def train(method, run, pairs, *, say=print, resume=False, seconds=None, **values
 
 @pytest.mark.parametrize("method", ["n2v", "care"])
 @pytest.mark.parametrize("stop_at", [1, 2])
-def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, pairs_2d, method, stop_at):
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, pairs_2d, monkeypatch, method, stop_at):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_LINES", 0)
     train(method, tmp_path / "whole", pairs_2d, **SMALL)
 
     said = []

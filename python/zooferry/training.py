@@ -27,6 +27,7 @@ from zooferry.patches import PatchSampler
 from zooferry.settings import Settings
 
 VALIDATION_BATCHES = 4
+SECONDS_BETWEEN_LINES = 5.0  # of progress; 0 tells of every validation
 Say = Callable[[str], None]
 
 
@@ -77,7 +78,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     seconds : float, optional
         Wall-time budget of the whole run, all its parts together.
     say : callable
-        Gets one line per validation.
+        Gets a line of progress every few seconds.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     progress = _restore(folder, network, optimizer, rng)
     model, optimizer = fabric.setup(network, optimizer)
     before = progress.elapsed
-    started = time.monotonic()
+    started = told = time.monotonic()
     with _interruptible() as interrupted:
         while not progress.finished and not interrupted.is_set():
             rate = learning_rate(settings, progress, seconds)
@@ -118,7 +119,9 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
                     _save_weights(folder / "best.pt", network)
                 _save_state(folder, network, optimizer, progress, rng)
                 run_folder.write_history(folder, progress.history)
-                say(_line(progress, settings, seconds))
+                if progress.finished or time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+                    say(_line(progress, settings, seconds))
+                    told = time.monotonic()
                 if not math.isfinite(progress.history[-1]["training_loss"]):
                     raise ZooferryError("the training loss is not finite; lower the rate (--set learning_rate=...)")
     if not progress.finished:
