@@ -144,6 +144,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "version": __version__,
                 "method": facts.name,
                 "intensity_range": content["intensity_range"],
+                **{key: content[key] for key in ("pixel_size", "unit") if key in content},
                 "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
         },
@@ -181,9 +182,12 @@ def _tensor(parts: Path, content: Mapping[str, Any], name: str) -> dict[str, Any
 
 
 def _space(content: Mapping[str, Any], is_input: bool) -> list[dict[str, Any]]:
-    """Spatial axes; the minimum is a multiple of the step and output sizes equal input sizes, as Java hosts need."""
+    """Spatial axes; the minimum is a multiple of the step and output sizes equal input sizes, as Java hosts need.
+
+    No pixel size is declared here: JDLL 0.6.3 (deepImageJ) takes an output axis's ``scale`` for a factor and expects
+    51 pixels out of 512 where the pixel size is 0.1. It is in ``config.zooferry`` and in the sample images instead.
+    """
     shape = geometry(content)
-    pixel_size: Mapping[str, float] = content.get("pixel_size", {})
     found = []
     for i, axis in enumerate(axes.spatial_axes(int(content["dims"]))):
         entry: dict[str, Any] = {"type": "space", "id": axis}
@@ -193,19 +197,8 @@ def _space(content: Mapping[str, Any], is_input: bool) -> list[dict[str, Any]]:
             entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
             if shape["halo"][i]:
                 entry["halo"] = shape["halo"][i]
-        if axis in pixel_size:
-            entry |= {"scale": exact_scale(pixel_size[axis]), "unit": content["unit"]}
         found.append(entry)
     return found
-
-
-def exact_scale(pixel_size: float) -> float:
-    """The pixel size with 24 significant bits (a relative change below 6e-8).
-
-    The format's check computes ``size * scale / scale`` and wants ``size`` back: with 0.1 it gets
-    24.000000000000004 for 24 and refuses the package. With 24 bits both steps are exact for every size.
-    """
-    return float(np.float32(pixel_size))
 
 
 def _weights(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,8 +215,14 @@ def write_demo_report(path: Path, report: DemoReport) -> None:
     from zooferry.figures import host_difference_row
 
     rows = _image_rows(report.evaluation)
-    differences = [host_difference_row(difference) for difference in report.differences]
+    differences = [host_difference_row(difference) for difference in _pictured(report.differences)]
     _write_page(path, "demo.html", {"report": report, "rows": rows, "differences": differences})
+
+
+def _pictured(differences: Sequence[HostDifference]) -> list[HostDifference]:
+    """The first image of every model and all that disagree; the rest is equal white and only makes the page heavy."""
+    first = {difference.title.partition(",")[0]: difference for difference in reversed(differences)}
+    return [d for d in differences if d in first.values() or not d.verdict.passed]
 
 
 def _image_rows(report: EvaluationReport) -> list[PictureRow]:
