@@ -47,6 +47,17 @@ PERCENTILES = [
 
 AXIS = {"min": 16, "step": 8, "halo": 20}
 
+FLAT = {"min": 16, "step": 8, "halo": 0}
+
+# lengths, pixels, axes -> even tiles; an axis without halo stays whole
+WHOLE = [
+    (([32, 1024, 1024], 32 * 600000, [FLAT, AXIS, AXIS]), [32, 536, 1024]),
+    (([1024, 1024], 1, [FLAT, FLAT]), [1024, 1024]),
+]
+
+# wanted tile, lengths, axes -> tiles
+WHOLE_FITTED = [((24, [64, 256, 256], [FLAT, AXIS, AXIS]), [64, 56, 56]), ((8, [64], [FLAT]), [64])]
+
 # lengths, pixels -> even tiles
 CHOSEN = [
     (([64, 64], 4096), [64, 64]),
@@ -85,6 +96,10 @@ def run_all():
         _same(tiling.choose_tile(lengths, [AXIS] * len(lengths), pixels), expected, (lengths, pixels))
     for (wanted, lengths), expected in FITTED:
         _same(tiling.fit_tile(wanted, lengths, [AXIS] * len(lengths)), expected, (wanted, lengths))
+    for (lengths, pixels, axes), expected in WHOLE:
+        _same(tiling.choose_tile(lengths, axes, pixels), expected, (lengths, pixels))
+    for (wanted, lengths, axes), expected in WHOLE_FITTED:
+        _same(tiling.fit_tile(wanted, lengths, axes), expected, (wanted, lengths))
     for (values, percent, method), expected in PERCENTILES:
         arguments = (values, percent, method)
         _same(operations.percentile_of_sorted(values, percent, method), expected, arguments)

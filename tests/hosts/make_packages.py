@@ -42,7 +42,7 @@ def make_package(
     channels: int = 1,
     steps: dict[str, list[Any]] | None = None,
     network: nn.Module | None = None,
-    **grid: int,
+    **grid: Any,
 ) -> Path:
     """Write rdf.yaml and weights.onnx; `steps` are "pre" and "post", `grid` may give "halo" and "step"."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +64,15 @@ def write_rdf(folder: Path, description: dict[str, Any]) -> None:
 
 
 def rdf(
-    axes: list[str], channels: int, steps: dict[str, list[Any]], *, step: int = STEP, halo: int = HALO
+    axes: list[str],
+    channels: int,
+    steps: dict[str, list[Any]],
+    *,
+    step: int = STEP,
+    halo: int | dict[str, int] = HALO,
 ) -> dict[str, Any]:
     """The description without its weights; `axes` are (z) y x."""
+    halos = halo if isinstance(halo, dict) else dict.fromkeys(axes, halo)
     source = [
         {"type": "batch"},
         {"type": "channel", "channel_names": [f"c{i}" for i in range(channels)]},
@@ -75,7 +81,11 @@ def rdf(
     result = [
         {"type": "batch"},
         {"type": "channel", "channel_names": ["restored"]},
-        *[{"type": "space", "id": axis, "size": {"tensor_id": "raw", "axis_id": axis}, "halo": halo} for axis in axes],
+        *[
+            {"type": "space", "id": axis, "size": {"tensor_id": "raw", "axis_id": axis}}
+            | ({"halo": halos[axis]} if halos[axis] else {})
+            for axis in axes
+        ],
     ]
     data = {"type": "float32"}
     return {

@@ -68,6 +68,8 @@ def plan_tiles(length, tile, halo, step):
 def choose_tile(lengths, axes, pixels):
     """Even tiles whose product is not above `pixels`; the longest axis is divided first.
 
+    An axis without a halo is never divided, because what the network sees there is unknown.
+
     Parameters
     ----------
     lengths : list of int
@@ -80,7 +82,7 @@ def choose_tile(lengths, axes, pixels):
     Returns
     -------
     list of int
-        Along (Z) Y X; the whole image where it fits, never below twice the halo plus one step.
+        Along (Z) Y X; the whole image where it fits or has no halo, never below twice the halo plus one step.
     """
     counts = [1] * len(lengths)
     while True:
@@ -95,12 +97,18 @@ def choose_tile(lengths, axes, pixels):
 def fit_tile(wanted, lengths, axes):
     """The user's tile length (pixels) as sizes that the network takes, along (Z) Y X.
 
-    A tile larger than the image becomes the image, one that is nothing but halo is enlarged: the result is the same.
+    A tile larger than the image becomes the image, as along an axis without a halo; one that is nothing but halo is
+    enlarged: the result is the same.
     """
-    return [
-        axis["min"] if axis["step"] == 0 else min(length, max(rounded_up(wanted, axis["step"]), _smallest_tile(axis)))
-        for length, axis in zip(lengths, axes)
-    ]
+    return [_fitting_tile(wanted, length, axis) for length, axis in zip(lengths, axes)]
+
+
+def _fitting_tile(wanted, length, axis):
+    if axis["step"] == 0:
+        return axis["min"]
+    if axis["halo"] == 0:
+        return length
+    return min(length, max(rounded_up(wanted, axis["step"]), _smallest_tile(axis)))
 
 
 def _smallest_tile(axis):
@@ -112,6 +120,8 @@ def _even_tile(length, axis, count):
     # the smallest tile of which `count` cover the length
     if axis["step"] == 0:
         return axis["min"]
+    if axis["halo"] == 0:
+        return length
     halo = rounded_up(axis["halo"], axis["step"])
     tile = rounded_up(-(-(length + 2 * halo * (count - 1)) // count), axis["step"])
     return min(length, max(tile, _smallest_tile(axis)))
