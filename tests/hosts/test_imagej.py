@@ -142,11 +142,17 @@ def test_bad_images_do_not_stop_good_ones(package: Path, tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "colour.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
     tifffile.imwrite(tmp_path / "nan.tif", broken)
     tifffile.imwrite(tmp_path / "good.tif", good)
+    tifffile.imwrite(tmp_path / "constant.tif", np.full((3, 8, 8), 7, np.uint16), imagej=True)
+    infinite = np.stack([good, good]).astype(np.float32)
+    infinite[1, 0, :2] = np.inf
+    tifffile.imwrite(tmp_path / "infinite.tif", infinite, imagej=True)
     (tmp_path / "text.tif").write_text("no image")
     words = {
         "two": "2 channels, model Tiny test network takes 1",
         "colour": "RGB",
         "nan": "1 pixels that are NaN",
+        "constant": "every pixel is 7; a constant image",
+        "infinite": "2 pixels that are NaN or infinite in plane 2",
         "text": "cannot read",
         "absent": "no image",
         "good": "",

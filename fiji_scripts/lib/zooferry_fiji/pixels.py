@@ -32,6 +32,7 @@ def check_image(image, model):
         )
     if image.getBitDepth() == 32:
         _check_finite(image)
+    _check_varied(image)
 
 
 def read_volume(image, slices, frame):
@@ -178,6 +179,23 @@ def _check_finite(image):
                 "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
                 "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, index)
             )
+
+
+def _check_varied(image):
+    # the first plane with two values ends the search
+    stack = image.getStack()
+    values = set()
+    for index in range(1, stack.getSize() + 1):
+        plane = stack.getProcessor(index)
+        plane.resetRoi()
+        statistics = plane.getStatistics()
+        values.update((statistics.min, statistics.max))
+        if len(values) > 1:
+            return
+    raise ZooferryError(
+        "image %s: every pixel is %g; a constant image holds nothing to restore, leave it out"
+        % (image.getTitle(), values.pop())
+    )
 
 
 def _padded_plane(plane, height, width):
