@@ -114,7 +114,18 @@ def test_inputs_are_not_changed():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1e-4, "1e-4"), (3.14e-6, "3.1e-6"), (0, "0"), (12.0, "12"), (0.25, "0.25"), (0.0123, "0.012"), (0.00123, "1.2e-3"), (4567, "4.6e3"), (INF, "inf")]
+    ("value", "text"),
+    [
+        (1e-4, "1e-4"),
+        (3.14e-6, "3.1e-6"),
+        (0, "0"),
+        (12.0, "12"),
+        (0.25, "0.25"),
+        (0.0123, "0.012"),
+        (0.00123, "1.2e-3"),
+        (4567, "4.6e3"),
+        (INF, "inf"),
+    ],
 )
 def test_short_number(value, text):
     assert short_number(value) == text

@@ -79,7 +79,7 @@ REFUSED = [
     (rgb, "this is an RGB image; allowed are grey-scale"),
     (complex_pixels, "pixels of type complex64"),
     (lambda path: path.write_text("hello"), "not a readable TIFF"),
-    (lambda path: None, "no such file"),
+    (lambda _path: None, "no such file"),
 ]
 
 
