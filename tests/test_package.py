@@ -62,12 +62,12 @@ BAD_ZIPS = [
     ([("rdf.yaml", "[")], "rdf.yaml is not readable YAML"),
     ([("rdf.yaml", "hello")], "rdf.yaml holds no fields"),
     ([("rdf.yaml", "type: dataset")], "its type is 'dataset'; allowed is 'model'"),
-    ([("rdf.yaml", "{type: model, format_version: 0.3.0}")], "format 0.3.0; allowed is 0.5"),
+    ([("rdf.yaml", "{type: model, format_version: 0.3.0}")], "format 0.3.0; allowed are 0.4 and 0.5"),
     ([("rdf.yaml", "{type: model, format_version: 0.5.0}")], "rdf.yaml is incomplete"),
     ([("../rdf.yaml", "x: 1")], "leads outside the package"),
     ([("/tmp/rdf.yaml", "x: 1")], "leads outside the package"),
     ([("a/../../b", "x: 1")], "leads outside the package"),
-    ([(link(), "/etc/passwd")], "holds the symbolic link"),
+    ([(link(), "/etc/passwd")], "'rdf.yaml', a symbolic link; refused"),
 ]
 
 

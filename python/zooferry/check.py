@@ -5,6 +5,7 @@ Every host runs in a child process (the three core hosts share one), so a crash 
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -22,11 +23,13 @@ from zooferry.files import write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
-from zooferry.package import OpenPackage, TensorSpec, open_package
+from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files
 from zooferry.report import CheckReport, HostRow, OutputArrays, write_check_report
+from zooferry.trust import why_untrusted
 
 SECONDS = 900.0  # for one host, its imports included
 DISAGREEMENTS = "disagreements"
+CORE_WEIGHTS = {"core-pytorch": "pytorch_state_dict", "core-torchscript": "torchscript", "core-onnx": "onnx"}
 Arrays = dict[str, dict[str, np.ndarray]]  # output id -> host -> array
 OnLine = Callable[[str], None]
 
@@ -38,6 +41,7 @@ def check_package(
     out: Path | None = None,
     on_line: OnLine | None = None,
     seconds: float = SECONDS,
+    trust_code: bool = False,
 ) -> CheckReport:
     """Run a package in every host and compare the numbers.
 
@@ -53,6 +57,8 @@ def check_package(
         Is told one line per host as soon as the host is done.
     seconds : float
         Wall time that one host may take.
+    trust_code : bool
+        Whether Python code that the package brings may be run; else the hosts that need it are skipped.
 
     Returns
     -------
@@ -62,23 +68,35 @@ def check_package(
     Raises
     ------
     ZooferryError
-        An unknown host, a file that is no package, a folder that cannot be written to.
+        An unknown host, a file that is no package or not what its hash says, a folder that cannot be written to.
     """
     names = _known_hosts(hosts)
     say: OnLine = on_line or (lambda _line: None)
     _make_writable(out)
     with open_package(package) as opened, tempfile.TemporaryDirectory(prefix="zooferry-check-") as scratch:
+        verify_files(opened)
         arrays: Arrays = {tensor.id: {} for tensor in opened.outputs}
         rows, spec = [], {}
-        for name, result in run_hosts(opened.folder, Path(scratch), names, seconds=seconds):
+        refused = _refused(opened, names, trust_code)
+        allowed = [name for name in names if name not in refused]
+        results = run_hosts(opened.folder, Path(scratch), allowed, seconds=seconds)
+        for name, result in itertools.chain(results, refused.items()):
             if name == SPEC:
                 spec = result
                 say(f"{'spec':<17} {spec['status']}")
             else:
                 rows.append(_row(name, result, opened, arrays))
                 say(rows[-1].line())
+        rows.sort(key=lambda row: names.index(row.host))
         report = _report(package, opened, spec, rows, arrays)
     return report if out is None else _write(report, arrays, out)
+
+
+def _refused(opened: OpenPackage, names: Sequence[str], trust_code: bool) -> dict[str, dict[str, Any]]:
+    """The hosts that would run code from the package without being allowed to, each with its skipped result."""
+    reasons = {n: why_untrusted(opened, CORE_WEIGHTS[n], trust_code=trust_code) for n in names if n in CORE_WEIGHTS}
+    empty = {"status": "skipped", "version": "", "seconds": 0.0, "outputs": []}
+    return {name: empty | {"reason": reason} for name, reason in reasons.items() if reason}
 
 
 def _known_hosts(hosts: Sequence[str] | None) -> list[str]:

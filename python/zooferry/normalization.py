@@ -2,6 +2,15 @@
 
 An *operation* is what a bioimage.io description holds: ``{"id": "scale_range", "kwargs": {...}}``. Training,
 prediction and packages use the same list of operations, so there is one definition of every normalisation.
+
+The numbers are those of bioimageio.core 0.11.0, also where it departs from the letter of the format:
+
+- a statistic in an input's pre-processing is of the raw tensor, not of what earlier steps made of it;
+- `scale_range` and `zero_mean_unit_variance` divide with an eps of 1e-6, whatever `eps` says;
+- `clip` by percentiles takes the pixel of that rank, without interpolation, unless the batch is one of its axes.
+
+In two places it raises an error, and the format is followed: `binarize` with a threshold per channel, and a
+statistic of an output itself (of what the step before it left).
 """
 
 from __future__ import annotations
@@ -13,8 +22,11 @@ import numpy as np
 from scipy import special
 
 from zooferry.errors import ZooferryError
+from zooferry.instance_steps import make_labels, missing_library
 
 Operation = Mapping[str, Any]
+Labelled = tuple[np.ndarray, tuple[str, ...]]  # an array and its axis ids
+References = Mapping[str, Labelled]  # raw input tensors by id
 EPS = 1e-6  # the format's default
 
 
@@ -43,7 +55,14 @@ def _as_float32() -> Operation:
     return {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
 
 
-def apply_operations(operations: Sequence[Operation], array: np.ndarray, axes: Sequence[str]) -> np.ndarray:
+def apply_operations(
+    operations: Sequence[Operation],
+    array: np.ndarray,
+    axes: Sequence[str],
+    *,
+    references: References | None = None,
+    own: str | None = None,
+) -> np.ndarray:
     """Apply operations in turn.
 
     Parameters
@@ -54,6 +73,10 @@ def apply_operations(operations: Sequence[Operation], array: np.ndarray, axes: S
         One whole image in network order; never changed.
     axes : sequence of str
         Axis ids of `array`, for example ``("batch", "channel", "y", "x")``.
+    references : mapping, optional
+        Raw input tensors for operations that name a ``reference_tensor``.
+    own : str, optional
+        The id under which `references` holds the array itself, for pre-processing.
 
     Returns
     -------
@@ -63,24 +86,66 @@ def apply_operations(operations: Sequence[Operation], array: np.ndarray, axes: S
     Raises
     ------
     ZooferryError
-        An operation that is not known here.
+        An operation that is not known here, or values that it cannot use.
     """
+    ids, references = tuple(axes), references or {}
     for operation in operations:
-        name = operation["id"]
-        if name not in OPERATIONS:
+        name, kwargs = operation["id"], dict(operation.get("kwargs") or {})
+        problem = why_impossible([operation])
+        if problem:
+            raise ZooferryError(problem)
+        try:
+            if name in STATISTICS:
+                source = kwargs.pop("reference_tensor", None) or own
+                kwargs["of"] = (array, ids) if source is None else references[source]
+            array = OPERATIONS[name](array, ids, **kwargs)
+        except KeyError as error:
+            raise ZooferryError(f"processing step {name!r} refers to the input {error}, which is not there") from error
+        except (TypeError, ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:
+            said = " ".join(str(error).split())[:200]
             raise ZooferryError(
-                f"processing step {name!r} is not supported; allowed are {', '.join(sorted(OPERATIONS))}"
-            )
-        array = OPERATIONS[name](array, tuple(axes), **operation.get("kwargs", {}))
+                f"processing step {name!r} cannot be done as declared ({said}); mend rdf.yaml"
+            ) from error
     return array
 
 
-# Below, `ids` are the axis ids of the array; an rdf calls the axes of a statistic `axes`.
+def why_impossible(operations: Sequence[Operation]) -> str:
+    """Which of the operations cannot be done here, and why, in words; empty if all can."""
+    for operation in operations:
+        name = operation["id"]
+        if name not in OPERATIONS:
+            return f"processing step {str(name)[:80]!r} is not supported; allowed are {', '.join(sorted(OPERATIONS))}"
+        if library := missing_library(name):
+            return f"processing step {name!r} needs {library}; pip install {library}"
+    return ""
+
+
+# Below, `ids` are the axis ids of the array; an rdf calls the axes of a statistic `axes`; `of` is what it is taken of.
 
 
 def _over(ids: tuple[str, ...], within: Sequence[str] | None) -> tuple[int, ...]:
     """Positions of the axes that share one statistic; None means all of them."""
     return tuple(range(len(ids))) if within is None else tuple(ids.index(a) for a in within)
+
+
+def _statistic(
+    of: Labelled, ids: tuple[str, ...], axes: Sequence[str] | None, compute: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """``compute(array, axis=...)`` in float64, ready to broadcast against an array with axes `ids`."""
+    array, names = of
+    # a float32 array would make numpy 2 compute ranks in float32
+    value = compute(array.astype(np.float64), axis=_over(names, axes))
+    left = [a for a in names if axes is not None and a not in axes]
+    if not set(left) <= set(ids):
+        raise ValueError(f"a statistic along {', '.join(left)} for a tensor with axes {', '.join(ids)}")
+    value = np.transpose(value, [left.index(a) for a in ids if a in left])
+    sizes = iter(np.shape(value))
+    return np.reshape(value, [next(sizes) if a in left else 1 for a in ids])
+
+
+def _quantile(of: Labelled, ids: tuple[str, ...], axes: Sequence[str] | None, rank: tuple[float, str]) -> np.ndarray:
+    percentile, method = rank
+    return _statistic(of, ids, axes, lambda a, axis: np.quantile(a, percentile / 100, axis=axis, method=method))  # type: ignore[call-overload]
 
 
 def _along(array: np.ndarray, ids: tuple[str, ...], axis: str | None, value: Any) -> np.ndarray:
@@ -100,7 +165,10 @@ def _affine(array: np.ndarray, offset: Any, scale: Any) -> np.ndarray:
 
 
 def _ensure_dtype(array: np.ndarray, ids: tuple[str, ...], *, dtype: str) -> np.ndarray:
-    return array.astype(dtype)
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype {str(dtype)[:40]}; allowed are {', '.join(DTYPES)}")
+    with np.errstate(invalid="ignore"):  # out of range for the type: as numpy does it
+        return array.astype(dtype)
 
 
 def _scale_linear(
@@ -117,37 +185,61 @@ def _fixed_zero_mean_unit_variance(
 
 
 def _zero_mean_unit_variance(
-    array: np.ndarray, ids: tuple[str, ...], *, axes: Sequence[str] | None = None, eps: float = EPS
+    array: np.ndarray, ids: tuple[str, ...], *, of: Labelled, axes: Sequence[str] | None = None, eps: float = EPS
 ) -> np.ndarray:
-    over = _over(ids, axes)
-    whole = array.astype(np.float64)
-    return _affine(array, whole.mean(axis=over, keepdims=True), whole.std(axis=over, keepdims=True) + eps)
+    mean, std = _statistic(of, ids, axes, np.mean), _statistic(of, ids, axes, np.std)
+    return _affine(array, mean, std + EPS)
+
+
+def _scale_mean_variance(
+    array: np.ndarray, ids: tuple[str, ...], *, of: Labelled, axes: Sequence[str] | None = None, eps: float = EPS
+) -> np.ndarray:
+    own = (array, ids)
+    mean, std = _statistic(own, ids, axes, np.mean), _statistic(own, ids, axes, np.std) + eps
+    wanted: np.ndarray = _statistic(of, ids, axes, np.std) + eps
+    scaled: np.ndarray = (array - mean) / std * wanted + _statistic(of, ids, axes, np.mean)
+    return scaled.astype(np.float32)
 
 
 def _scale_range(
     array: np.ndarray,
     ids: tuple[str, ...],
     *,
+    of: Labelled,
     axes: Sequence[str] | None = None,
     min_percentile: float = 0.0,
     max_percentile: float = 100.0,
     eps: float = EPS,
 ) -> np.ndarray:
-    over = _over(ids, axes)
-    # a float32 array would make numpy 2 compute the rank in float32
-    low, high = np.percentile(array.astype(np.float64), [min_percentile, max_percentile], axis=over, keepdims=True)
-    return _affine(array, low, high - low + eps)
+    low, high = (_quantile(of, ids, axes, (p, "linear")) for p in (min_percentile, max_percentile))
+    return _affine(array, low, high - low + EPS)
 
 
 def _clip(
     array: np.ndarray,
     ids: tuple[str, ...],
     *,
-    min: float | None = None,
-    max: float | None = None,
+    of: Labelled,
+    axes: Sequence[str] | None = None,
+    **bounds: float | None,
 ) -> np.ndarray:
-    clipped: np.ndarray = np.clip(array, min, max)
-    return clipped
+    """`bounds` are min or min_percentile, and max or max_percentile."""
+    unknown = set(bounds) - {"min", "max", "min_percentile", "max_percentile"}
+    if unknown or all(value is None for value in bounds.values()):
+        raise ValueError(f"{', '.join(sorted(unknown)) or 'no bounds'}; allowed are min, max and their percentiles")
+    method = "linear" if axes is None or "batch" in axes else "inverted_cdf"
+    for name, limit in (("min", np.maximum), ("max", np.minimum)):
+        bound: Any = bounds.get(name)
+        if bounds.get(f"{name}_percentile") is not None:
+            bound = _quantile(of, ids, axes, (float(bounds[f"{name}_percentile"] or 0.0), method))
+        if bound is not None:
+            array = limit(array, np.asarray(bound, np.float64)).astype(_float_or(array.dtype), copy=False)
+    return array
+
+
+def _float_or(dtype: np.dtype[Any]) -> Any:
+    """A bound may be 0.5: integers become float32."""
+    return dtype if dtype.kind == "f" else np.float32
 
 
 def _sigmoid(array: np.ndarray, ids: tuple[str, ...]) -> np.ndarray:
@@ -159,8 +251,17 @@ def _softmax(array: np.ndarray, ids: tuple[str, ...], *, axis: str = "channel") 
 
 
 def _binarize(array: np.ndarray, ids: tuple[str, ...], *, threshold: Any, axis: str | None = None) -> np.ndarray:
-    above: np.ndarray = array > _along(array, ids, axis, threshold)
+    limit = _along(array, ids, axis, threshold)
+    above: np.ndarray = array > limit.astype(array.dtype if array.dtype.kind == "f" else np.float64)
     return above
+
+
+def _stardist(array: np.ndarray, ids: tuple[str, ...], **kwargs: Any) -> np.ndarray:
+    return make_labels("stardist_postprocessing", array, ids, kwargs)
+
+
+def _cellpose(array: np.ndarray, ids: tuple[str, ...], **kwargs: Any) -> np.ndarray:
+    return make_labels("cellpose_flow_dynamics", array, ids, kwargs)
 
 
 OPERATIONS: Mapping[str, Callable[..., np.ndarray]] = {
@@ -168,9 +269,16 @@ OPERATIONS: Mapping[str, Callable[..., np.ndarray]] = {
     "scale_linear": _scale_linear,
     "fixed_zero_mean_unit_variance": _fixed_zero_mean_unit_variance,
     "zero_mean_unit_variance": _zero_mean_unit_variance,
+    "scale_mean_variance": _scale_mean_variance,
     "scale_range": _scale_range,
     "clip": _clip,
     "sigmoid": _sigmoid,
     "softmax": _softmax,
     "binarize": _binarize,
+    "stardist_postprocessing": _stardist,
+    "cellpose_flow_dynamics": _cellpose,
 }
+STATISTICS = ("zero_mean_unit_variance", "scale_mean_variance", "scale_range", "clip")
+DTYPES = (
+    "float32", "float64", "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"
+)  # fmt: skip

@@ -1,92 +1,54 @@
 """Open a bioimage.io model package (zip or folder) for reading, and use it as a model.
 
-Nothing of a package is ever imported or unpickled here: only YAML, numpy arrays without objects, TorchScript and
-ONNX are read. A zip is unpacked into a temporary folder after its entries were looked at.
+A package comes from a stranger. Opening one reads YAML only; its tensors and weights are verified against the hashes
+in rdf.yaml when they are read (`verify_files` does it for all of them), nothing is unpickled, and its code is not
+imported (see `zooferry.trust`). The limits, which also bound time and memory:
+
+=====================  ====================================================================================
+zip                    10,000 entries, 4 GiB unpacked, 200 : 1 above 64 MiB (`zooferry.archives`)
+rdf.yaml               1 MiB, 50,000 nodes with aliases written out, 50 levels (`zooferry.safe_yaml`)
+description            64 tensors of 8 axes, 64 processing steps each, sizes up to 2**31 pixels
+test tensors           2 GiB, plain finite numbers, 8 axes (`zooferry.arrays`)
+a host                 15 minutes in a process of its own (`zooferry.check`)
+=====================  ====================================================================================
+
+Within them, refusing or opening a package without weights takes less than a second.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import stat
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import yaml
-
+from zooferry.archives import unpack
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
-from zooferry.normalization import Operation
-from zooferry.prediction import Model, Network
+from zooferry.instance_steps import LIBRARIES
+from zooferry.package_description import (
+    UNREADABLE,
+    TensorSpec,
+    files_with_hashes,
+    in_format_0_5,
+    inside,
+    read_tensors,
+    require_hash,
+    require_references,
+)
+from zooferry.prediction import Model
+from zooferry.safe_yaml import read_yaml
+from zooferry.trust import STATE_DICT, Architecture
 
-MAX_UNPACKED_BYTES = 4 << 30
-MAX_ENTRIES = 10_000
-MAX_YAML_BYTES = 4 << 20
-_FLOAT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
+if TYPE_CHECKING:
+    from zooferry.engines import Infer
 
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML reads ``1e-06``, which bioimageio.spec writes, as a string; YAML 1.2 says it is a number."""
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+__all__ = ["OpenPackage", "TensorSpec", "open_model", "open_package", "package_model", "verify_files"]
+WEIGHTS = ("onnx", "torchscript", STATE_DICT)
+IMAGE_AXES = (("y", "x"), ("z", "y", "x"))
 DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output as the package declares it.
-
-    Attributes
-    ----------
-    id : str
-    axes : tuple of str
-        Axis ids: batch, channel, (z), y, x.
-    sizes : tuple
-        Per axis: a number of pixels, ``{"min", "step"}``, ``{"tensor_id", "axis_id", "offset"}`` or None.
-    halo : tuple of int
-        Per axis, pixels; 0 where none is declared.
-    operations : tuple of Operation
-        Pre-processing of an input, post-processing of an output.
-    pixel_size : dict
-        Spatial axis -> size in `unit`.
-    unit : str
-        "micrometer", or "" where none is declared.
-    test_file : Path or None
-        The stored test tensor (.npy).
-    """
-
-    id: str
-    axes: tuple[str, ...]
-    sizes: tuple[Any, ...]
-    halo: tuple[int, ...]
-    operations: tuple[Operation, ...]
-    pixel_size: dict[str, float]
-    unit: str
-    test_file: Path | None
-    channel_names: tuple[str, ...] = ()
-
-    def test_array(self) -> np.ndarray:
-        """The stored test tensor.
-
-        Raises
-        ------
-        ZooferryError
-            It is missing or no plain numpy array.
-        """
-        if self.test_file is None or not self.test_file.is_file():
-            raise ZooferryError(f"the package holds no test tensor for {self.id!r}; package the model again")
-        try:
-            array: np.ndarray = np.load(self.test_file, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ZooferryError(f"{self.test_file.name}: not a numpy array ({error})") from error
-        return array
 
 
 @dataclass(frozen=True)
@@ -105,6 +67,8 @@ class OpenPackage:
         Format (pytorch_state_dict, torchscript, onnx) -> file.
     content : dict
         The whole description as read from YAML.
+    architecture : Architecture or None
+        The code of the state dict.
     """
 
     folder: Path
@@ -115,11 +79,14 @@ class OpenPackage:
     outputs: tuple[TensorSpec, ...]
     weights: dict[str, Path]
     content: Mapping[str, Any]
+    architecture: Architecture | None = None
 
 
 @contextmanager
 def open_package(path: Path) -> Iterator[OpenPackage]:
-    """Open a package zip, or a folder that holds rdf.yaml.
+    """Open a package zip, or a folder that holds rdf.yaml; format 0.4 or 0.5.
+
+    The description may lie in the one folder that the zip holds.
 
     Raises
     ------
@@ -132,106 +99,132 @@ def open_package(path: Path) -> Iterator[OpenPackage]:
     if not path.is_file():
         raise ZooferryError(f"{path}: no such file or folder; give a model package (.zip) or its unpacked folder")
     with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
-        _unpack(path, Path(scratch))
+        unpack(path, Path(scratch))
         yield _read_folder(Path(scratch), path)
 
 
-def _unpack(path: Path, into: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _require_safe(path, entries)
-            for entry in entries:
-                archive.extract(entry, into)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise ZooferryError(f"{path}: not a readable zip ({error}); a package is a zip with rdf.yaml in it") from error
-
-
-def _require_safe(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MAX_ENTRIES or sum(e.file_size for e in entries) > MAX_UNPACKED_BYTES:
-        raise ZooferryError(
-            f"{path}: unpacks to more than {MAX_ENTRIES} files or {MAX_UNPACKED_BYTES >> 30} GiB; refused"
-        )
-    seen: set[str] = set()
-    for entry in entries:
-        name = PurePosixPath(entry.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            raise ZooferryError(f"{path}: holds the entry {entry.filename!r}, which leads outside the package; refused")
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise ZooferryError(f"{path}: holds the symbolic link {entry.filename!r}; refused")
-        if str(name) in seen:
-            raise ZooferryError(f"{path}: holds two entries named {entry.filename!r}; refused")
-        seen.add(str(name))
+def _find_description(folder: Path) -> Path | None:
+    """The description in `folder`, or in the only folder in it that has one."""
+    below = sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and p.name != "__MACOSX")
+    places = [folder, *below] if len(below) == 1 else [folder]
+    files = (place / name for place in places for name in DESCRIPTION_NAMES)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _read_folder(folder: Path, archive: Path | None) -> OpenPackage:
     source = archive or folder
-    description = next((folder / n for n in DESCRIPTION_NAMES if (folder / n).is_file()), None)
+    description = _find_description(folder)
     if description is None:
         raise ZooferryError(f"{source}: no rdf.yaml in it, so it is no model package; make one with 'zooferry package'")
-    content = _read_yaml(source, description)
+    content = read_yaml(description, source=source)
+    if content.get("type") != "model":
+        raise ZooferryError(f"{source}: its type is {str(content.get('type'))[:40]!r}; allowed is 'model'")
     try:
-        if content.get("type") != "model":
-            raise ZooferryError(f"{source}: its type is {content.get('type')!r}; allowed is 'model'")
-        version = str(content["format_version"])
-        if not version.startswith("0.5"):
-            raise ZooferryError(f"{source}: format {version}; allowed is 0.5; convert it with bioimageio.spec")
-        return OpenPackage(
-            folder=folder,
-            sha256=sha256(archive) if archive else hashlib.sha256(description.read_bytes()).hexdigest(),
-            name=str(content["name"]),
-            version=str(content.get("version", "")),
-            inputs=tuple(_tensor(folder, t, "preprocessing") for t in content["inputs"]),
-            outputs=tuple(_tensor(folder, t, "postprocessing") for t in content["outputs"]),
-            weights={str(k): _inside(folder, w["source"]) for k, w in content["weights"].items() if w},
-            content=content,
-        )
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise ZooferryError(f"{source}: rdf.yaml is incomplete ({type(error).__name__}: {error})") from error
+        return _describe(description, content, sha256(archive or description))
+    except ZooferryError as error:
+        raise ZooferryError(f"{source}: {error}") from error
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())[:200]
+        raise ZooferryError(
+            f"{source}: {description.name} is incomplete or wrong ({type(error).__name__}: {said})"
+        ) from error
 
 
-def _read_yaml(source: Path, description: Path) -> dict[str, Any]:
-    if description.stat().st_size > MAX_YAML_BYTES:
-        raise ZooferryError(f"{source}: {description.name} is larger than {MAX_YAML_BYTES >> 20} MiB; refused")
-    try:
-        content = yaml.load(description.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ZooferryError(f"{source}: {description.name} is not readable YAML") from error
-    if not isinstance(content, dict):
-        raise ZooferryError(f"{source}: {description.name} holds no fields")
-    return content
-
-
-def _inside(folder: Path, source: str) -> Path:
-    path = (folder / str(source)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ZooferryError(f"rdf.yaml names the file {source!r}, which lies outside the package; refused")
-    return path
-
-
-def _tensor(folder: Path, entry: Mapping[str, Any], stage: str) -> TensorSpec:
-    axes = entry["axes"]
-    names = tuple(str(a.get("id", a["type"])) for a in axes)
-    space = {str(a["id"]): a for a in axes if a["type"] == "space"}
-    test = entry.get("test_tensor") or {}
-    return TensorSpec(
-        id=str(entry["id"]),
-        axes=names,
-        sizes=tuple(_size(a) for a in axes),
-        halo=tuple(int(a.get("halo", 0)) for a in axes),
-        operations=tuple(entry.get(stage) or ()),
-        pixel_size={k: float(a.get("scale", 1.0)) for k, a in space.items() if a.get("unit")},
-        unit=next((str(a["unit"]) for a in space.values() if a.get("unit")), ""),
-        test_file=_inside(folder, test["source"]) if "source" in test else None,
-        channel_names=next((tuple(map(str, a["channel_names"])) for a in axes if a["type"] == "channel"), ()),
+def _describe(description: Path, content: dict[str, Any], digest: str) -> OpenPackage:
+    folder = description.parent
+    converted = in_format_0_5(content)
+    weights = {str(k)[:80]: w for k, w in converted["weights"].items() if w}
+    state = weights.get(STATE_DICT) or {}
+    inputs, outputs = (read_tensors(folder, converted, role) for role in ("inputs", "outputs"))
+    require_references(inputs, outputs)
+    return OpenPackage(
+        folder=folder,
+        sha256=digest,
+        name=" ".join(str(content["name"]).split())[:200],
+        version=str(content.get("version", ""))[:80],
+        inputs=inputs,
+        outputs=outputs,
+        weights={kind: inside(folder, entry["source"]) for kind, entry in weights.items()},
+        content=content,
+        architecture=_architecture(folder, state.get("architecture")),
     )
 
 
-def _size(axis: Mapping[str, Any]) -> Any:
-    return len(axis["channel_names"]) if axis["type"] == "channel" else axis.get("size")
+def _architecture(folder: Path, entry: Mapping[str, Any] | None) -> Architecture | None:
+    if not entry:
+        return None
+    return Architecture(
+        file=inside(folder, entry["source"]) if "source" in entry else None,
+        module=str(entry.get("import_from", "")),
+        callable=str(entry["callable"]),
+        kwargs={str(k): v for k, v in (entry.get("kwargs") or {}).items()},
+        sha256=str(entry.get("sha256") or ""),
+    )
 
 
-def package_model(package: OpenPackage, *, weights: str | None = None) -> Model:
+def verify_files(package: OpenPackage) -> None:
+    """Compare every file that the description gives a sha256 for with it.
+
+    Files named by a web address or absent are left to whoever needs them.
+
+    Raises
+    ------
+    ZooferryError
+        A file is another one, or lies outside the package.
+    """
+    pairs = list(files_with_hashes(package.content))
+    if package.architecture and package.architecture.file:
+        pairs.append(
+            (str(package.architecture.file.relative_to(package.folder.resolve())), package.architecture.sha256)
+        )
+    for source, digest in pairs:
+        if "://" not in source and (file := inside(package.folder, source)).is_file():
+            require_hash(file, digest)
+
+
+def weights_file(package: OpenPackage, weights: str) -> Path:
+    """The file of a weights format, after its hash was verified.
+
+    Raises
+    ------
+    ZooferryError
+        The package has no such weights, the file is not there, or it is another one.
+    """
+    file = package.weights.get(weights)
+    if file is None:
+        present = ", ".join(package.weights) or "none"
+        raise ZooferryError(f"{package.name}: no {weights} weights; present: {present}")
+    if not file.is_file():
+        raise ZooferryError(f"{package.name}: {file.name} is not in the package; download the whole package")
+    said = in_format_0_5(package.content)["weights"].get(weights) or {}
+    require_hash(file, str(said.get("sha256") or ""))
+    return file
+
+
+def why_not_tiled(package: OpenPackage) -> str:
+    """Why the package is no image in, image of the same size out, in words; empty if it is just that."""
+    if len(package.inputs) != 1 or len(package.outputs) != 1:
+        return f"{len(package.inputs)} inputs and {len(package.outputs)} outputs; allowed is one of each"
+    raw, restored = package.inputs[0], package.outputs[0]
+    if raw.axes[:2] != ("batch", "channel") or raw.axes[2:] not in IMAGE_AXES or restored.axes != raw.axes:
+        return f"axes {', '.join(raw.axes)} to {', '.join(restored.axes)}; allowed are batch, channel, (z), y, x"
+    if any(operation["id"] in LIBRARIES for operation in restored.operations):
+        return "its output becomes labels; allowed is an image"
+    for axis in range(2, len(raw.axes)):
+        if not _same_length(raw, restored, axis):
+            return f"its output has another size along {raw.axes[axis]}; allowed is that of the input"
+    return ""
+
+
+def _same_length(raw: TensorSpec, restored: TensorSpec, axis: int) -> bool:
+    size, name = restored.sizes[axis], raw.axes[axis]
+    if not isinstance(size, Mapping):
+        return bool(size == raw.sizes[axis])
+    same_scale = abs(raw.scales[axis] / restored.scales[axis] - 1) < 1e-6
+    return same_scale and size == {"tensor_id": raw.id, "axis_id": name, "offset": 0}
+
+
+def package_model(package: OpenPackage, *, weights: str | None = None, trust_code: bool = False) -> Model:
     """The package as a model for prediction.
 
     Parameters
@@ -239,20 +232,22 @@ def package_model(package: OpenPackage, *, weights: str | None = None) -> Model:
     package : OpenPackage
         With one input and one output of equal spatial sizes.
     weights : str, optional
-        "onnx" or "torchscript"; by default ONNX where there is one, which is faster on a processor.
+        "onnx", "torchscript" or "pytorch_state_dict"; by default the first of these, ONNX being the fastest on a
+        processor.
+    trust_code : bool
+        Whether code that the package brings may be run, for its state dict.
 
     Raises
     ------
     ZooferryError
         The package has several tensors, or no weights of that kind.
     """
-    if len(package.inputs) != 1 or len(package.outputs) != 1:
-        counts = f"{len(package.inputs)} inputs and {len(package.outputs)} outputs"
-        raise ZooferryError(f"{package.name}: {counts}; allowed is one of each")
+    problem = why_not_tiled(package)
+    if problem:
+        raise ZooferryError(f"{package.name}: {problem}")
     raw, restored = package.inputs[0], package.outputs[0]
-    if raw.axes[:2] != ("batch", "channel") or restored.axes != raw.axes:
-        raise ZooferryError(f"{package.name}: axes {', '.join(raw.axes)}; allowed are batch, channel, (z), y, x")
-    sizes = [s if isinstance(s, Mapping) else {"min": int(s), "step": int(s)} for s in raw.sizes[2:]]
+    sizes = [s if isinstance(s, Mapping) else {"min": int(s), "step": 1} for s in raw.sizes[2:]]
+    infer = load_weights(package, weights, trust_code=trust_code)
     return Model(
         name=package.name,
         axes=raw.axes,
@@ -262,24 +257,28 @@ def package_model(package: OpenPackage, *, weights: str | None = None) -> Model:
         halo=restored.halo[2:],
         preprocessing=raw.operations,
         postprocessing=restored.operations,
-        network=load_weights(package, weights),
+        network=lambda batch: infer([batch])[0],
+        fixed=tuple(i for i, s in enumerate(raw.sizes[2:]) if not isinstance(s, Mapping)),
     )
 
 
-def load_weights(package: OpenPackage, weights: str | None = None) -> Network:
-    """The package's network as a function of a float32 batch B C (Z) Y X; see :func:`package_model`."""
-    from zooferry.weights import load_onnx, load_torchscript
+def load_weights(package: OpenPackage, weights: str | None = None, *, trust_code: bool = False) -> Infer:
+    """The package's network as a function of its input arrays; see :func:`package_model`."""
+    from zooferry import engines
+    from zooferry.trust import build_network
 
-    loaders = {"onnx": load_onnx, "torchscript": load_torchscript}
-    kind = weights or next((k for k in loaders if k in package.weights), "")
-    if kind not in loaders or kind not in package.weights:
+    kind = weights or next((k for k in WEIGHTS if k in package.weights), "")
+    if kind not in WEIGHTS or kind not in package.weights:
         present = ", ".join(package.weights) or "none"
-        raise ZooferryError(f"{package.name}: no {weights or 'ONNX or TorchScript'} weights; present: {present}")
-    return loaders[kind](package.weights[kind])
+        raise ZooferryError(f"{package.name}: no {weights or 'usable'} weights; present: {present}")
+    if kind == STATE_DICT:
+        return engines.guarded(package.name, engines.from_torch(build_network(package, trust_code=trust_code)))
+    load = engines.load_onnx if kind == "onnx" else engines.load_torchscript
+    return engines.load(package.name, load, weights_file(package, kind))
 
 
 @contextmanager
-def open_model(path: Path) -> Iterator[Model]:
+def open_model(path: Path, *, trust_code: bool = False) -> Iterator[Model]:
     """A run folder, package folder or package zip as a model for prediction."""
     if (path / "run.json").is_file():
         from zooferry.runs import open_run
@@ -287,4 +286,4 @@ def open_model(path: Path) -> Iterator[Model]:
         yield open_run(path)
         return
     with open_package(path) as package:
-        yield package_model(package)
+        yield package_model(package, trust_code=trust_code)

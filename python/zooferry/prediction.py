@@ -18,6 +18,7 @@ from zooferry.normalization import Operation, apply_operations
 
 Network = Callable[[np.ndarray], np.ndarray]
 Tile = tuple[int, int, int]  # start, first kept pixel, end of the kept pixels; all in pixels of the padded image
+INPUT = "input"
 DEFAULT_TILE_PIXELS = {2: 1024 * 1024, 3: 64 * 256 * 256}
 
 
@@ -38,6 +39,8 @@ class Model:
         Done on whole images in network order.
     network : callable
         float32 array B C (Z) Y X -> the same with the output's channels.
+    fixed : tuple of int
+        The spatial axes (0 is the first) on which the network takes exactly `minimum` pixels.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Model:
     preprocessing: tuple[Operation, ...]
     postprocessing: tuple[Operation, ...]
     network: Network
+    fixed: tuple[int, ...] = ()
 
     @property
     def dims(self) -> int:
@@ -98,8 +102,12 @@ def pad(image: np.ndarray, step: Sequence[int], minimum: Sequence[int]) -> np.nd
     """Mirror the high end of the spatial (last) axes up to a multiple of `step` and at least `minimum` pixels."""
     sizes = image.shape[-len(step) :]
     wanted = [-(-max(n, m) // s) * s for n, s, m in zip(sizes, step, minimum, strict=True)]
-    lead = image.ndim - len(step)
-    for axis, (size, goal) in enumerate(zip(sizes, wanted, strict=True), start=lead):
+    return mirror(image, (*image.shape[: -len(step)], *wanted))
+
+
+def mirror(image: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    """Mirror the high end of every axis that is shorter than `lengths` says, without repeating the border pixel."""
+    for axis, (size, goal) in enumerate(zip(image.shape, lengths, strict=True)):
         if goal > size:
             width = [(0, 0)] * image.ndim
             width[axis] = (0, goal - size)
@@ -111,19 +119,36 @@ def choose_tile(shape: Sequence[int], model: Model, tile: int | None) -> tuple[i
     """Tile lengths per spatial axis, in pixels.
 
     An axis without a halo is never tiled, because what the network sees there is unknown. The others share the
-    default volume evenly, or get the length asked for; the whole image is one tile where it is small.
+    default volume evenly, or get the length asked for; the whole image is one tile where it is small. An axis on
+    which the network takes one length only is tiled with it.
     """
     halo = [-(-h // s) * s for h, s in zip(model.halo, model.step, strict=True)]
     volume = DEFAULT_TILE_PIXELS[model.dims]
     if tile is None and np.prod(shape) <= volume:
-        return tuple(shape)
+        return _with_fixed(shape, shape, model)
     whole = [n for n, h in zip(shape, halo, strict=True) if h == 0]
     tiled = model.dims - len(whole)
     even = int((volume / np.prod(whole)) ** (1 / max(1, tiled)))
-    return tuple(
+    tiles = [
         n if h == 0 else max(even if tile is None else tile, (3 if tile is None else 2) * h + s)
         for n, h, s in zip(shape, halo, model.step, strict=True)
-    )
+    ]
+    return _with_fixed(tiles, shape, model)
+
+
+def _with_fixed(tiles: Sequence[int], shape: Sequence[int], model: Model) -> tuple[int, ...]:
+    """The tiles, with the only length that is possible on a fixed axis."""
+    chosen = list(tiles)
+    for i in model.fixed:
+        length, halo = model.minimum[i], model.halo[i]
+        if shape[i] > length and not 0 < 2 * halo < length:
+            why = f"its halo of {halo} pixels leaves nothing of a tile" if halo else "it declares no halo for tiles"
+            raise ZooferryError(
+                f"{model.name} takes exactly {length} pixels along {model.axes[i + 2]}; this image has {shape[i]}, and "
+                f"{why}; crop or rescale the image"
+            )
+        chosen[i] = length
+    return tuple(chosen)
 
 
 def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
@@ -152,6 +177,8 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     for windows in itertools.product(*plans):
         read = tuple(slice(start, start + side) for (start, _, _), side in zip(windows, sides, strict=True))
         part = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
+        if part.shape[2:] != tuple(sides):
+            raise ZooferryError(f"{model.name}: its network turned {tuple(sides)} pixels into {part.shape[2:]}")
         if result is None:
             result = np.empty((*part.shape[:2], *lengths), np.float32)
         keep = tuple(slice(first, end) for _, first, end in windows)
@@ -187,7 +214,11 @@ def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.n
             f"image has {image.shape[0]} channel(s), {model.name} takes {model.channels}; "
             "split or merge the channels (ImageJ: Image > Color)"
         )
-    batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes)
+    steps = (*model.preprocessing, *model.postprocessing)
+    # whatever the description calls the input: it is the only one that a step can refer to
+    named = {INPUT, *[str((step.get("kwargs") or {}).get("reference_tensor")) for step in steps]}
+    raw = dict.fromkeys(named, (image[np.newaxis], model.axes))
+    batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes, references=raw, own=INPUT)
     output = run_network(model, batch, tile=tile)
-    restored: np.ndarray = apply_operations(model.postprocessing, output, model.axes)[0]
+    restored: np.ndarray = apply_operations(model.postprocessing, output, model.axes, references=raw)[0]
     return restored

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,24 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
-from zooferry.package import open_model
+from zooferry.package import open_model, open_package, package_model, why_not_tiled
 from zooferry.prediction import Model, predict
+from zooferry.whole_images import require_images, restore_whole
 
 Say = Callable[[str], None]
+Restore = Callable[[Sequence[xr.DataArray]], Mapping[str, xr.DataArray]]
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A model as a function of images.
+
+    `inputs` and `outputs` are the ids of its tensors, `restore` takes one image per input and gives one per output.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    restore: Restore
 
 
 def restore_image(model: Model, image: xr.DataArray, *, tile: int | None = None) -> xr.DataArray:
@@ -38,7 +54,38 @@ def restore_image(model: Model, image: xr.DataArray, *, tile: int | None = None)
     return axes.assemble(image, results)
 
 
-def restore_files(model_path: Path, images: Sequence[Path], out: Path, *, tile: int | None, say: Say) -> int:
+@contextmanager
+def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = False) -> Iterator[Restorer]:
+    """A run folder, package folder or package zip as a function of images.
+
+    One image in and one of the same size out goes through tiles with a halo, everything else through the whole image.
+    """
+    if (path / "run.json").is_file():
+        with open_model(path) as model:
+            yield _tiled(model, tile)
+        return
+    with open_package(path) as package:
+        if not why_not_tiled(package):
+            yield _tiled(package_model(package, trust_code=trust_code), tile)
+            return
+        require_images(package)
+        ids = [tuple(t.id for t in tensors) for tensors in (package.inputs, package.outputs)]
+        yield Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code))
+
+
+def _tiled(model: Model, tile: int | None) -> Restorer:
+    return Restorer(("image",), ("restored",), lambda images: {"restored": restore_image(model, images[0], tile=tile)})
+
+
+def restore_files(
+    model_path: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    tile: int | None,
+    say: Say,
+    trust_code: bool = False,
+) -> int:
     """Restore images into a folder, under their own names; a bad image does not stop the others.
 
     Parameters
@@ -46,10 +93,14 @@ def restore_files(model_path: Path, images: Sequence[Path], out: Path, *, tile: 
     model_path : Path
         Run folder, package folder or package zip.
     images : sequence of Path
+        For a model with several inputs, one image for each of them in turn; the result has the first one's name.
     out : Path
+        A model with several outputs writes ``<name>_<output>.tif`` for each.
     tile : int, optional
     say : callable
         Gets one line per image.
+    trust_code : bool
+        Whether Python code that the package brings may be run.
 
     Returns
     -------
@@ -62,23 +113,49 @@ def restore_files(model_path: Path, images: Sequence[Path], out: Path, *, tile: 
         The model cannot be opened, two images have the same name, an image would be overwritten, or the only
         image is unusable.
     """
-    targets = result_paths(images, out)
     failed = 0
-    with open_model(model_path) as model:
-        for number, (path, target) in enumerate(zip(images, targets, strict=True), start=1):
+    with open_restorer(model_path, tile=tile, trust_code=trust_code) as restorer:
+        groups = _groups(images, restorer.inputs)
+        targets = result_paths([group[0] for group in groups], out)
+        for number, (group, target) in enumerate(zip(groups, targets, strict=True), start=1):
+            place = f"{number} of {len(groups)}  {' + '.join(path.name for path in group)}"
             try:
-                image = read_image(path)
-                require_usable(path, image)
-                restored = restore_image(model, image, tile=tile)
-                make_folder(out)
-                write_image(target, restored)
-                say(f"{number} of {len(images)}  {path.name} -> {target}")
+                written = _restore_group(restorer, group, target)
+                say(f"{place} -> {', '.join(map(str, written))}")
             except ZooferryError as error:
-                if len(images) == 1:
+                if len(groups) == 1:
                     raise
                 failed += 1
-                say(f"{number} of {len(images)}  {path.name}: {error}")
+                say(f"{place}: {error}")
     return failed
+
+
+def _groups(images: Sequence[Path], inputs: Sequence[str]) -> list[Sequence[Path]]:
+    count = len(inputs)
+    if len(images) % count:
+        raise ZooferryError(
+            f"the model takes {count} images at a time ({', '.join(inputs)}), and {len(images)} were given; "
+            "give them in turn"
+        )
+    return [images[start : start + count] for start in range(0, len(images), count)]
+
+
+def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> list[Path]:
+    images = [read_image(path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        require_usable(path, image)
+    results = restorer.restore(images)
+    for image in results.values():
+        require_finite_output(target.stem, image.values)
+    make_folder(target.parent)
+    several = len(restorer.outputs) > 1
+    names = {key: target.with_name(f"{target.stem}_{file_name(key)}.tif") if several else target for key in results}
+    return [write_image(names[key], image) for key, image in results.items()]
+
+
+def file_name(name: str) -> str:
+    """A tensor's id as a part of a file name: letters, digits, - and _ are kept."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:80]
 
 
 def result_paths(images: Sequence[Path], out: Path) -> list[Path]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import HostRun
-from zooferry.package import DESCRIPTION_NAMES
+from zooferry.instance_steps import missing_library
+from zooferry.package import DESCRIPTION_NAMES, open_package
 
 WeightFormat = Literal["pytorch_state_dict", "torchscript", "onnx"]
 SEVERITIES = {20: "info", 30: "warning", 35: "alert", 40: "error"}
@@ -36,7 +37,7 @@ def run(package: Path, weight_format: WeightFormat) -> HostRun:
     Raises
     ------
     HostAbsentError
-        The package has no such weights.
+        The package has no such weights, or a processing step needs a library that is not installed.
     ZooferryError
         The description is not valid.
     """
@@ -45,6 +46,7 @@ def run(package: Path, weight_format: WeightFormat) -> HostRun:
         raise ZooferryError(f"not a valid description: {_first_error(description.validation_summary)}")
     if getattr(description.weights, weight_format, None) is None:
         raise HostAbsentError(f"the package has no {weight_format} weights")
+    _require_libraries(package)
     problems = _problems_of_their_test(description, weight_format)
     try:
         outputs = _predict(description, weight_format)
@@ -53,6 +55,14 @@ def run(package: Path, weight_format: WeightFormat) -> HostRun:
             raise
         outputs = {}  # their test has said why
     return HostRun(version(weight_format), outputs, problems)
+
+
+def _require_libraries(package: Path) -> None:
+    with open_package(package) as opened:
+        steps = [str(step["id"]) for tensor in opened.outputs for step in tensor.operations]
+    for step in steps:
+        if library := missing_library(step):
+            raise HostAbsentError(f"this host cannot do it: processing step {step!r} needs {library}")
 
 
 def version(weight_format: WeightFormat) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from zooferry.errors import HostAbsentError, ZooferryError
-from zooferry.normalization import apply_operations
-from zooferry.package import open_package
-
-Infer = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+from zooferry.engines import Infer
+from zooferry.engines import load as load_engine
+from zooferry.errors import HostAbsentError
+from zooferry.normalization import why_impossible
+from zooferry.package import open_package, weights_file
+from zooferry.running import infer_arrays
 
 
 def run_test_input(package: Path, weight_format: str, load: Callable[[Path], Infer]) -> dict[str, np.ndarray]:
@@ -34,20 +35,16 @@ def run_test_input(package: Path, weight_format: str, load: Callable[[Path], Inf
     Raises
     ------
     HostAbsentError
-        The package has no such weights.
+        The package has no such weights, or a processing step that cannot be done here.
     ZooferryError
         The network returns another number of outputs than the description has.
     """
     with open_package(package) as opened:
         if weight_format not in opened.weights:
             raise HostAbsentError(f"the package has no {weight_format} weights")
-        infer = load(opened.weights[weight_format])
-        results = infer([apply_operations(t.operations, t.test_array(), t.axes) for t in opened.inputs])
-        if len(results) != len(opened.outputs):
-            raise ZooferryError(
-                f"the network returned {len(results)} outputs, the description has {len(opened.outputs)}"
-            )
-        return {
-            tensor.id: apply_operations(tensor.operations, result, tensor.axes)
-            for tensor, result in zip(opened.outputs, results, strict=True)
-        }
+        steps = [step for tensor in (*opened.inputs, *opened.outputs) for step in tensor.operations]
+        problem = why_impossible(steps)
+        if problem:
+            raise HostAbsentError(f"this host cannot do it: {problem}")
+        infer = load_engine(opened.name, load, weights_file(opened, weight_format))
+        return infer_arrays(opened, {t.id: t.test_array() for t in opened.inputs}, infer, fit=False)
