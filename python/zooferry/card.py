@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from zooferry.errors import ZooferryError
+from zooferry.files import make_folder, write_text
 
 DESCRIPTION_FIELDS = (
     "id", "name", "description", "authors", "cite", "license", "tags", "uploader", "maintainers", "git_repo",
@@ -46,6 +47,28 @@ def read_card(path: Path | None) -> dict[str, Any]:
     return content
 
 
+def write_template(path: Path) -> None:
+    """Write the commented card to fill in.
+
+    Raises
+    ------
+    ZooferryError
+        The file exists, or cannot be written.
+    """
+    if path.exists():
+        raise ZooferryError(f"{path} exists already; choose another name for the new card")
+    template = Path(__file__).parent / "templates" / "card.yaml"
+    make_folder(path.parent)
+    write_text(path, template.read_text(encoding="utf-8"))
+
+
+def demo_card(path: Path, kind: str) -> Path:
+    """Write the card of the demo's packages for one kind of method ("CARE")."""
+    template = Path(__file__).parent / "templates" / "demo_card.yaml"
+    write_text(path, template.read_text(encoding="utf-8").replace("METHOD", kind))
+    return path
+
+
 def complete_card(card: Mapping[str, Any], *, title: str, paper: str, dims: int, method: str) -> dict[str, Any]:
     """The description's fields: the card's where it has them, else what the run knows.
 
@@ -70,5 +93,6 @@ def complete_card(card: Mapping[str, Any], *, title: str, paper: str, dims: int,
         "version": "0.1.0",
     }
     fields = defaults | {k: v for k, v in card.items() if k in DESCRIPTION_FIELDS}
+    fields["tags"] = list(dict.fromkeys([*fields["tags"], *defaults["tags"]]))
     slug = re.sub(r"[^a-z0-9]+", "-", str(fields["name"]).lower()).strip("-")
     return {"id": slug} | fields

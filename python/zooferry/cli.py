@@ -194,13 +194,22 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _add_package(commands: Commands) -> None:
     p = commands.add_parser("package", help="make a bioimage.io package of a run")
-    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("run_folder", type=Path, metavar="RUN", nargs="?")
     p.add_argument("--card", type=Path, metavar="card.yaml", help="authors, licence, tags ...")
-    p.add_argument("--out", type=Path, required=True, metavar="model.zip")
+    p.add_argument("--init-card", type=Path, metavar="card.yaml", help="write a card to fill in, and stop")
+    p.add_argument("--out", type=Path, metavar="model.zip")
     p.set_defaults(run=_package)
 
 
 def _package(options: argparse.Namespace) -> int:
+    if options.init_card is not None:
+        from zooferry.card import write_template
+
+        write_template(options.init_card)
+        print(options.init_card)
+        return 0
+    if options.run_folder is None or options.out is None:
+        raise ZooferryError("a run and a name for the package are needed: zooferry package RUN --out model.zip")
     from zooferry.packager import package_run
 
     print(package_run(options.run_folder, options.out, card=options.card, say=say))

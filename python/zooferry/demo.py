@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from zooferry import __version__, methods, run_folder
+from zooferry.card import demo_card
 from zooferry.check import check_package
 from zooferry.comparison import compare
 from zooferry.errors import ZooferryError
@@ -89,7 +90,12 @@ def run_demo(out: Path, images: Path | None, targets: Path | None, *, seconds: f
         with timings.part(f"training {name}"):
             _train(name, out, training, seconds, say)
         with timings.part(f"packaging {name}"):
-            package_run(out / "runs" / name, out / f"{name}.zip", card=None, say=say)
+            card = (
+                None
+                if images
+                else demo_card(out / "runs" / f"{name}-card.yaml", methods.facts(name).title.partition(":")[0])
+            )
+            package_run(out / "runs" / name, out / f"{name}.zip", card=card, say=say)
     checks: list[CheckReport] = []
     for name in NAMES:
         with timings.part(f"checking {name} in every host"):

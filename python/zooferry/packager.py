@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from zooferry import __version__, axes, methods, model_readme, run_folder
-from zooferry.card import CONFIG_FIELDS, complete_card, read_card
+from zooferry import __version__, axes, methods, model_config, model_readme, run_folder
+from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
 from zooferry.images import read_image, write_image
@@ -27,6 +27,7 @@ from zooferry.runs import build_trained_network, geometry, open_run
 
 FORMAT = "0.5.12"
 INPUT, OUTPUT = "raw", "restored"
+OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_model_bundle")  # said to be absent
 Say = Callable[[str], None]
 
 
@@ -138,8 +139,14 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
         "inputs": [_tensor(parts, content, INPUT)],
         "outputs": [_tensor(parts, content, OUTPUT)],
         "weights": _weights(content),
+        "parent": None,
+        "run_mode": None,
+        "icon": card.get("id_emoji"),
+        "packaged_by": card["authors"],
+        "attachments": [],
         "config": {
-            "bioimageio": _config(run, content, said),
+            "stardist": None,
+            "bioimageio": model_config.describe(run, content, said),
             "zooferry": {
                 "version": __version__,
                 "method": facts.name,
@@ -209,32 +216,20 @@ def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
     version = torch.__version__.partition("+")[0]
     architecture = {"source": "unet.py", "callable": "UNet", "kwargs": content["network"]["arguments"]}
     return {
-        "pytorch_state_dict": {"source": "weights.pt", "architecture": architecture, "pytorch_version": version},
+        "pytorch_state_dict": {
+            "source": "weights.pt", "architecture": architecture, "pytorch_version": version, "parent": None,
+            "authors": None, "dependencies": None, "strict": True, "comment": "weights of the best validation",
+        },
         "torchscript": {
             "source": "weights_torchscript.pt", "pytorch_version": version, "parent": "pytorch_state_dict",
+            "authors": None, "comment": "traced; batch and spatial sizes are free",
         },
-        "onnx": {"source": "weights.onnx", "opset_version": OPSET, "parent": "pytorch_state_dict"},
+        "onnx": {
+            "source": "weights.onnx", "opset_version": OPSET, "parent": "pytorch_state_dict", "authors": None,
+            "external_data": None, "comment": "IR version 8 or less; batch and spatial sizes are free",
+        },
+        **dict.fromkeys(OTHER_FORMATS),
     }  # fmt: skip
-
-
-def _config(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    settings = run_folder.read_run_settings(run, methods.load(content["method"]).SETTINGS)
-    parameters = sum(p.numel() for p in build_trained_network(run).parameters())
-    known = {
-        "architecture_type": f"{content['dims']}D U-Net",
-        "task": "denoising",
-        "model_parameter_count": parameters,
-        "training": {
-            "training_batch_size": settings.batch,
-            "initial_learning_rate": settings.learning_rate,
-            "learning_rate_schedule": "linear warm-up, then a half cosine down to 1 %",
-            "loss_function": {"n2v": "masked mean squared error", "care": "mean absolute error"}[content["method"]],
-            "optimizer": "torch.optim.AdamW",
-            "regularization": f"weight decay {settings.weight_decay:g}",
-            "training_duration": round(content.get("seconds", 0.0) / 3600, 5),
-        },
-    }
-    return known | {k: v for k, v in said.items() if k in CONFIG_FIELDS}
 
 
 def _save(content: Mapping[str, Any], parts: Path, folder: Path) -> Path:

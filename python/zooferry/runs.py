@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ import torch
 from zooferry import __version__, axes, methods, run_folder
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
-from zooferry.images import write_image
+from zooferry.images import read_image, write_image
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks import unet
-from zooferry.prediction import Model
+from zooferry.prediction import Model, predict
 from zooferry.settings import Settings, build_settings
 from zooferry.training import Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
@@ -192,8 +193,18 @@ def _update(out: Path, *, status: str, progress: Progress) -> None:
         "seconds": round(progress.elapsed, 1),
         "best_step": progress.best_step,
         "best_validation_loss": progress.best_loss if progress.history else None,
+        "inference_seconds": _inference_seconds(out),
     }
     write_json(out / run_folder.RUN_FILE, content)
+
+
+def _inference_seconds(run: Path) -> float:
+    """Wall seconds to restore the example, for the package's description."""
+    model = open_run(run)
+    image = next(array for _, array in axes.samples(read_image(run / "example_input.tif"), model.dims))
+    started = time.monotonic()
+    predict(model, image)
+    return round(time.monotonic() - started, 3)
 
 
 def build_trained_network(run: Path) -> torch.nn.Module:

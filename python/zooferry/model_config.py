@@ -1,0 +1,80 @@
+"""The section ``config.bioimageio`` of a package: what the run knows about itself, and what the card adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zooferry import methods, run_folder
+from zooferry.card import CONFIG_FIELDS
+from zooferry.files import read_json
+from zooferry.runs import build_trained_network
+from zooferry.settings import Settings
+from zooferry.training import patch_sides
+
+LOSSES = {"n2v": "mean squared error at masked pixels", "care": "mean absolute error"}
+
+
+def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of ``config.bioimageio``.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder.
+    content : mapping
+        run.json.
+    said : mapping
+        The card's fields; they win.
+    """
+    settings = run_folder.read_run_settings(run, methods.load(content["method"]).SETTINGS)
+    network = content["network"]["arguments"]
+    environment = read_json(run / "environment.json")
+    known = {
+        "architecture_type": f"{content['dims']}D U-Net",
+        "architecture_description": (
+            f"U-Net of depth {network['depth']} and width {network['width']} without normalisation layers, "
+            f"{'residual' if network['residual'] else 'not residual'}; see unet.py"
+        ),
+        "task": "denoising",
+        "model_parameter_count": sum(p.numel() for p in build_trained_network(run).parameters()),
+        "new_version": None,
+        "reproducibility_tolerance": [],
+        "evaluations": [],
+        "inference_time": f"{content.get('inference_seconds', 0):.2g} s for the test input, {environment['machine']}",
+        "training": _training(content, settings, read_json(run / "data.json")),
+    }
+    impact = {"hardware_type": environment["machine"], "hours_used": _hours(content)}
+    fields = known | {k: v for k, v in said.items() if k in CONFIG_FIELDS}
+    return fields | {"environmental_impact": impact | dict(said.get("environmental_impact") or {})}
+
+
+def _training(content: Mapping[str, Any], settings: Settings, files: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = [operation["id"] for operation in content["preprocessing"] if operation["id"] != "ensure_dtype"]
+    augmentation = "flips and quarter turns" if settings.augment else "no augmentation"
+    return {
+        "training_preprocessing": f"{', '.join(steps)}; random patches; {augmentation}",
+        "training_epochs": _epochs(content, settings, files),
+        "training_batch_size": settings.batch,
+        "initial_learning_rate": settings.learning_rate,
+        "learning_rate_schedule": "linear warm-up, then a half cosine down to 1 %",
+        "loss_function": LOSSES[content["method"]],
+        "loss_function_kwargs": {},
+        "optimizer": "torch.optim.AdamW",
+        "optimizer_kwargs": {"weight_decay": settings.weight_decay, "betas": [0.9, 0.99]},
+        "regularization": f"weight decay {settings.weight_decay:g}",
+        "training_duration": _hours(content),
+    }
+
+
+def _epochs(content: Mapping[str, Any], settings: Settings, files: list[dict[str, Any]]) -> float:
+    """How often the training pixels were seen on average."""
+    seen = content.get("steps", 0) * settings.batch * math.prod(patch_sides(settings, int(content["dims"])))
+    pixels = sum(math.prod(f["shape"]) for f in files if f["role"] == "training") / int(content["channels"][0])
+    return float(round(seen / pixels, 2))
+
+
+def _hours(content: Mapping[str, Any]) -> float:
+    return round(float(content.get("seconds", 0.0)) / 3600, 5)
