@@ -69,18 +69,13 @@ CHOSEN = [
 # wanted tile, lengths -> tiles
 FITTED = [((64, [256, 40]), [64, 40]), ((60, [256, 256]), [64, 64]), ((8, [256, 256]), [56, 56])]
 
-# step, axes of the tensor -> words that the refusal must hold
+# steps of a tensor channel y x of the input raw -> words that the refusal must hold
 REFUSED = [
-    ([{"id": "watershed", "kwargs": {}}], "watershed"),
-    ([{"id": "scale_range", "kwargs": {"reference_tensor": "raw"}}], "reference tensor"),
-    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel"]}}], "allowed are y and x"),
-    (
-        [
-            {"id": "scale_linear", "kwargs": {"gain": 2}},
-            {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel", "y", "x"]}},
-        ],
-        "put it first",
-    ),
+    ([{"id": "watershed", "kwargs": {}}], "watershed, and ImageJ cannot do this yet"),
+    ([{"id": "scale_range", "kwargs": {"reference_tensor": "other"}}], "refers to other"),
+    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel"]}}], "separately for each pixel"),
+    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["z", "y"]}}], "has the axes channel y x"),
+    ([{"id": "softmax", "kwargs": {"axis": "z"}}], "softmax along z"),
 ]
 
 
@@ -112,7 +107,7 @@ def run_all():
 
 def _refusal(steps):
     try:
-        operations.check_steps(steps, ["channel", "y", "x"], "m", True)
+        operations.check_steps(steps, ["channel", "y", "x"], ["raw"], "m")
     except ZooferryError as problem:
         return problem.args[0]
     return ""

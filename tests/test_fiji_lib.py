@@ -97,10 +97,13 @@ def model_folder(folder: Path, **changes: Any) -> Path:
 
 def test_read_model(tmp_path: Path) -> None:
     model = description.read_model(str(model_folder(tmp_path)))
-    axis = {"min": 16, "step": 4, "halo": 8}
-    assert model["axes"] == [{"name": "y", **axis}, {"name": "x", **axis}]
-    assert (model["channels"], model["channels_out"], model["batch"]) == (1, 1, True)
-    assert model["onnx"] == str(tmp_path / "weights.onnx")
+    axis = {"min": 16, "step": 4, "halo": 8, "scale": 1.0}
+    assert model["grid"] == [{"name": "y", **axis}, {"name": "x", **axis}]
+    size = {"ratio": 1.0, "offset": 0}
+    tensor = {"axes": ["batch", "channel", "y", "x"], "channels": 1, "steps": [], "dtype": "float32"}
+    assert model["inputs"] == [{"id": "raw", **tensor}]
+    assert model["outputs"] == [{"id": "restored", **tensor, "sizes": {"y": size, "x": size}}]
+    assert model["weights"] == {"onnx": {"path": str(tmp_path / "weights.onnx"), "sha256": ""}}
 
 
 def _axes(*kinds: str) -> list[dict[str, Any]]:
@@ -122,14 +125,14 @@ def _input(*kinds: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format_version": "0.4.10"}, "format 0.4.10"),
+        ({"format_version": "0.3.2"}, "format 0.3.2, this version reads 0.4 and 0.5"),
         ({"type": "dataset"}, "does not describe a model"),
-        ({"weights": {"torchscript": {"source": "w.pt"}}}, "no ONNX weights (it has: torchscript)"),
+        ({"weights": {"keras_hdf5": {"source": "w.h5"}}}, "neither ONNX nor TorchScript weights (it has: keras_hdf5)"),
         ({"weights": {"onnx": {"source": "other.onnx"}}}, "other.onnx"),
-        ({"inputs": _input("batch", "time", "channel", "y", "x")}, "axes time channel y x"),
-        ({"inputs": _input("batch", "y", "x", "channel")}, "axes y x channel"),
-        ({"inputs": _input("batch", "channel", "y", "x") * 2}, "2 inputs"),
-        ({"outputs": [{"id": "restored", "axes": _axes("batch", "channel")}]}, "axis y"),
+        ({"inputs": _input("batch", "index", "channel", "y", "x")}, "has the axes batch index channel y x"),
+        ({"inputs": _input("batch", "x", "y", "channel")}, "y before x"),
+        ({"inputs": _input("batch", "channel", "y")}, "y before x"),
+        ({"inputs": []}, "describes no inputs"),
     ],
 )
 def test_refused_in_words(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -154,11 +157,15 @@ class NumpyGroup:
     def __init__(self, view: np.ndarray) -> None:
         self.view = view
 
-    def mean(self) -> float:
-        return float(self.view.mean(dtype=np.float64))
+    def moments(self) -> tuple[float, float]:
+        values = self.view.astype(np.float64)
+        return float(values.mean()), float(values.std())
 
-    def root_mean_square(self) -> float:
-        return float(np.sqrt(np.mean(self.view.astype(np.float64) ** 2)))
+    def extremes(self) -> tuple[float, float]:
+        return float(self.view.min()), float(self.view.max())
+
+    def truncate(self) -> None:
+        np.trunc(self.view, out=self.view)
 
     def percentiles(self, percents: list[float], method: str) -> list[float]:
         values = np.sort(self.view, axis=None)
@@ -224,6 +231,6 @@ def test_steps_are_those_of_the_package(step: dict[str, Any]) -> None:
     image[1] *= 0.3
     image -= 100.0 if step["id"] == "sigmoid" else 0.0
     expected = apply_operations([step], image[None], ("batch", "channel", "y", "x"))[0]
-    operations.check_steps([step], ["channel", "y", "x"], "m", True)
+    operations.check_steps([step], ["channel", "y", "x"], ["raw"], "m")
     operations.apply_steps([step], NumpyVolume(image))
     np.testing.assert_allclose(image, expected.astype(np.float32), rtol=2e-6, atol=2e-6)

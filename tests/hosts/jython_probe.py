@@ -22,8 +22,9 @@ def main() -> None:
     interpreter = imagej_worker._interpreter(jimport, fiji_scripts() / "lib")
     events = []
     for package, image, out in job.get("runs", []):
-        one = {"package": package, "out": out, "tile": 0, "threads": 1, "fiji_scripts": str(fiji_scripts())}
-        events.append(imagej_worker._restore(jimport, interpreter, one, Path(image)))
+        one = {"package": package, "images": [image], "out": out}
+        settings = {"tile": 0, "threads": 1, "fiji_scripts": str(fiji_scripts())}
+        events.append(imagej_worker._restore(jimport, interpreter, {**one, **settings}))
     answer = ""
     if "code" in job:
         jimport("java.lang.Thread").currentThread().setName("Run$_probe")  # only such threads have macro options

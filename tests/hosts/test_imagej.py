@@ -142,10 +142,10 @@ def test_bad_images_do_not_stop_good_ones(package: Path, tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "colour.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
     tifffile.imwrite(tmp_path / "nan.tif", broken)
     tifffile.imwrite(tmp_path / "good.tif", good)
-    tifffile.imwrite(tmp_path / "constant.tif", np.full((3, 8, 8), 7, np.uint16), imagej=True)
+    tifffile.imwrite(tmp_path / "constant.tif", np.full((3, 8, 8), 7, np.uint16), imagej=True, metadata={"axes": "ZYX"})
     infinite = np.stack([good, good]).astype(np.float32)
     infinite[1, 0, :2] = np.inf
-    tifffile.imwrite(tmp_path / "infinite.tif", infinite, imagej=True)
+    tifffile.imwrite(tmp_path / "infinite.tif", infinite, imagej=True, metadata={"axes": "ZYX"})
     (tmp_path / "text.tif").write_text("no image")
     words = {
         "two": "2 channels, model Tiny test network takes 1",
@@ -225,7 +225,7 @@ def test_steps_in_jython(tmp_path: Path) -> None:
     for number, (name, steps) in enumerate(TABLE):
         for event, (dtype, array) in zip(events[3 * number :], arrays.items(), strict=False):
             assert event["message"] == "", (name, dtype)
-            actual = tifffile.imread(event["result"])
+            actual = tifffile.imread(event["results"]["restored"])
             wanted = expected(tmp_path / name, array, {"pre": steps})[0]
             np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-4, err_msg=f"{name} {dtype}")
 

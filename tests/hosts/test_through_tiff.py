@@ -30,6 +30,7 @@ def tensor(folder, axes, array, name="raw"):
         (("batch", "channel", "z", "y", "x"), (1, 2, 4, 5, 7), "czyx"),
         (("batch", "z", "y", "x", "channel"), (1, 4, 5, 7, 2), "czyx"),
         (("y", "x"), (5, 7), "yx"),
+        (("batch", "channel", "time", "y", "x"), (1, 1, 4, 5, 7), "tyx"),
     ],
 )
 def test_there_and_back(axes, shape, image_axes, tmp_path):
@@ -54,12 +55,12 @@ def fake_imagej(monkeypatch):
     """ImageJ replaced by a function that adds one to the image."""
     monkeypatch.setattr(imagej, "availability", lambda: "")
 
-    def run_images(_package, images, out, **_):
-        image = read_image(images[0])
-        result = write_image(out / "test_input.tif", (image + 1).astype(np.float32))
-        return [SimpleNamespace(result=result, message="", engine="none")]
+    def run_packages(runs):
+        image = read_image(runs[0].images[0])
+        result = write_image(runs[0].out / "test_input.tif", (image + 1).astype(np.float32))
+        return [SimpleNamespace(results={"restored": result}, message="", engine="none", unsupported=False)]
 
-    monkeypatch.setattr(imagej, "run_images", run_images)
+    monkeypatch.setattr(imagej, "run_packages", run_packages)
 
 
 @pytest.mark.usefixtures("fake_imagej")
@@ -71,11 +72,13 @@ def test_the_raw_test_input_is_what_the_host_gets(tiny_zip_3d, tmp_path):
 
 
 @pytest.mark.usefixtures("fake_imagej")
-def test_a_failure_in_imagej_is_told(tiny_zip, tmp_path, monkeypatch):
-    failed = SimpleNamespace(result=None, message="no memory left", engine="none")
-    monkeypatch.setattr(imagej, "run_images", lambda *_, **__: [failed])
-    with pytest.raises(ZooferryError, match="no memory left"):
+@pytest.mark.parametrize(("unsupported", "error"), [(False, ZooferryError), (True, HostAbsentError)])
+def test_a_failure_is_told_and_what_imagej_cannot_do_is_a_skip(tiny_zip, tmp_path, monkeypatch, unsupported, error):
+    failed = SimpleNamespace(results={}, message="no flow dynamics yet", engine="none", unsupported=unsupported)
+    monkeypatch.setattr(imagej, "run_packages", lambda *_, **__: [failed])
+    with pytest.raises(ZooferryError, match="no flow dynamics yet") as raised:
         through_tiff.run(tiny_zip, tmp_path)
+    assert type(raised.value) is error
 
 
 def test_no_java_is_a_skip(tiny_zip, tmp_path, monkeypatch):
@@ -84,15 +87,14 @@ def test_no_java_is_a_skip(tiny_zip, tmp_path, monkeypatch):
         through_tiff.run(tiny_zip, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "axes", "words"),
-    [
-        (2, SPATIAL, "the package has 2 inputs and 1 outputs; this host takes one image and returns one"),
-        (1, ("index", *SPATIAL), "axis 'index' of 'raw' has no place in an ImageJ image"),
-    ],
-)
-def test_what_is_no_image_file_is_a_skip(inputs, axes, words, tmp_path):
-    one = tensor(tmp_path, axes, np.zeros((1,) * len(axes)))
-    package = SimpleNamespace(inputs=(one,) * inputs, outputs=(one,))
-    with pytest.raises(HostAbsentError, match=words):
-        through_tiff._single_tensors(package)
+def test_what_is_no_image_file_is_a_skip(tmp_path):
+    plane = tensor(tmp_path, SPATIAL, np.zeros((5, 7)))
+    other = tensor(tmp_path, ("index", *SPATIAL), np.zeros((1, 5, 7)), "other")
+    with pytest.raises(HostAbsentError, match="axis 'index' of 'other' has no place in an ImageJ image"):
+        through_tiff.require_images([plane, other])
+
+
+def test_a_vector_comes_as_a_row(tmp_path):
+    classes = tensor(tmp_path, ("batch", "channel"), np.zeros((1, 3)))
+    row = through_tiff.label_axes(np.array([[1.0, 2.0, 3.0]], np.float32), "yx")
+    np.testing.assert_array_equal(through_tiff.to_tensor(row, classes), [[1, 2, 3]])

@@ -1,12 +1,14 @@
-"""Read the rdf.yaml of an unpacked bioimage.io model (format 0.5) into plain dicts; refuse early, in words."""
+"""Read the rdf.yaml of an unpacked bioimage.io model (format 0.4 or 0.5) into plain dicts; refuse early, in words."""
 
 import io
 import os
 
-from .errors import ZooferryError
+from . import grid, older
+from .errors import UnsupportedError, ZooferryError
 from .operations import check_steps
 
-SPATIAL = ("z", "y", "x")
+FILES = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
+ENGINES = ("onnx", "torchscript")
 
 
 def read_model(folder):
@@ -20,49 +22,47 @@ def read_model(folder):
     Returns
     -------
     dict
-        "name", "version", "onnx" (path), "sha256" (of the weights, or ""), "channels", "channels_out" (int),
-        "axes" (list along (Z) Y X of {"name", "min", "step", "halo"}; step 0: fixed size), "batch" (bool),
-        "dtype" (of the input as it was saved), "before", "after" (lists of {"id", "kwargs"}).
+        "name", "version"; "grid", the spatial axes that all inputs share (see grid.read_grid); "inputs" and
+        "outputs", lists of what `_tensor` returns; "weights", a dict format -> {"path", "sha256"} with the formats
+        that can run here.
     """
     rdf = load_rdf(folder)
     name = text(rdf.get("name") or os.path.basename(folder))
-    version = text(rdf.get("format_version", ""))
-    if not version.startswith("0.5"):
-        raise ZooferryError(
-            "model %s has format %s, this version reads 0.5: convert it with bioimageio.spec"
-            % (name, version or "unknown")
-        )
-    source = _only(rdf, "inputs", name)
-    result = _only(rdf, "outputs", name)
-    axes = _spatial_axes(source, result, name)
+    rdf = _as_current(rdf, name)
+    for key in ("inputs", "outputs"):
+        if not rdf.get(key):
+            raise ZooferryError("model %s describes no %s: its rdf.yaml is incomplete" % (name, key))
+    inputs = [_tensor(tensor, "preprocessing", name) for tensor in rdf["inputs"]]
+    outputs = [_tensor(tensor, "postprocessing", name) for tensor in rdf["outputs"]]
+    axes = grid.read_grid(rdf["inputs"], rdf["outputs"], name)
+    for tensor, entry in zip(outputs, rdf["outputs"]):
+        tensor["sizes"] = grid.read_sizes(entry, axes, rdf["inputs"], name)
+        _lay_row(tensor)
     model = {
         "name": name,
         "version": text(rdf.get("version") or ""),
-        "axes": axes,
-        "batch": source["axes"][0]["type"] == "batch",
-        "channels": len(_channel_names(source, name)),
-        "channels_out": len(_channel_names(result, name)),
-        "dtype": _dtype(source),
-        "before": _steps(source.get("preprocessing")),
-        "after": _steps(result.get("postprocessing")),
+        "grid": axes,
+        "inputs": inputs,
+        "outputs": outputs,
+        "weights": _weights(rdf, folder, name),
     }
-    model.update(_onnx(rdf, folder, name))
-    names = ["channel"] + [axis["name"] for axis in axes]
-    check_steps(model["before"], names, name, allow_input=True)
-    check_steps(model["after"], names, name, allow_input=False)
+    identifiers = [tensor["id"] for tensor in inputs]
+    for tensor in inputs + outputs:
+        check_steps(tensor["steps"], tensor["axes"], identifiers, name)
     return model
 
 
 def load_rdf(folder):
     """rdf.yaml of a folder as plain dicts, lists and numbers."""
-    path = os.path.join(folder, "rdf.yaml")
-    if not os.path.isfile(path):
+    paths = [os.path.join(folder, name) for name in FILES]
+    found = [path for path in paths if os.path.isfile(path)]
+    if not found:
         raise ZooferryError("%s holds no rdf.yaml: choose the folder of an unpacked bioimage.io model" % folder)
-    with io.open(path, encoding="utf-8") as stream:
+    with io.open(found[0], encoding="utf-8") as stream:
         content = stream.read()
-    rdf = plain(_parse_yaml(content, path))
+    rdf = plain(_parse_yaml(content, found[0]))
     if not isinstance(rdf, dict) or rdf.get("type", "model") != "model":
-        raise ZooferryError("%s does not describe a model: choose a bioimage.io package of type model" % path)
+        raise ZooferryError("%s does not describe a model: choose a bioimage.io package of type model" % found[0])
     return rdf
 
 
@@ -110,70 +110,80 @@ def _parse_snakeyaml(content, path):
         raise ZooferryError("%s is not valid YAML: %s" % (path, " ".join(problem.getMessage().split())))
 
 
-def _only(rdf, key, name):
-    tensors = rdf.get(key) or []
-    if len(tensors) != 1:
-        raise ZooferryError("model %s has %d %s, this version runs models with one" % (name, len(tensors), key))
-    return tensors[0]
+def _as_current(rdf, name):
+    version = text(rdf.get("format_version", ""))
+    if version.startswith("0.5"):
+        return rdf
+    if version.startswith("0.4"):
+        return older.converted(rdf)
+    raise ZooferryError(
+        "model %s has format %s, this version reads 0.4 and 0.5: convert it with bioimageio.spec"
+        % (name, version or "unknown")
+    )
 
 
-def _spatial_axes(source, result, name):
-    kinds = [(axis.get("type"), axis.get("id", axis.get("type"))) for axis in source["axes"]]
-    if kinds[0][0] == "batch":
-        kinds = kinds[1:]
-    order = [identifier for _, identifier in kinds]
-    if kinds[0][0] != "channel" or tuple(order[1:]) not in (SPATIAL, SPATIAL[1:]):
-        raise ZooferryError(
-            "model %s has the axes %s: allowed are batch, channel, (z,) y, x in this order" % (name, " ".join(order))
-        )
-    outputs = dict((axis.get("id", axis["type"]), axis) for axis in result["axes"])
-    return [_axis(axis, outputs, name) for axis in source["axes"] if axis["type"] == "space"]
+def _tensor(entry, stage, name):
+    """One input or output.
+
+    Returns
+    -------
+    dict
+        "id"; "axes", in network order: batch, channel, z, time, y, x; "channels" (int); "steps", a list of {"id",
+        "kwargs"}; "dtype" (of the input as it was saved).
+    """
+    identifier = text(entry["id"])
+    axes = [grid.axis_name(axis) for axis in entry["axes"]]
+    dtype = _dtype(entry)
+    steps = [{"id": text(step["id"]), "kwargs": step.get("kwargs") or {}} for step in entry.get(stage) or []]
+    typed = steps and steps[-1]["id"] in ("ensure_dtype", "binarize")
+    if stage == "postprocessing" and dtype != "float32" and not typed:
+        steps.append({"id": "ensure_dtype", "kwargs": {"dtype": dtype}})  # the format ends an output with its own type
+    channels = _channels(entry)
+    grid.check_axes(axes, channels, "input" if stage == "preprocessing" else "output", (name, identifier))
+    return {"id": identifier, "axes": axes, "channels": channels, "steps": steps, "dtype": dtype}
 
 
-def _axis(axis, outputs, name):
-    identifier = axis["id"]
-    output = outputs.get(identifier)
-    if output is None:
-        raise ZooferryError("model %s loses the axis %s: only same-size results run here" % (name, identifier))
-    size, size_out = axis["size"], output.get("size")
-    smallest, step = (size["min"], size["step"]) if isinstance(size, dict) else (size, 0)
-    if step and smallest % step:
-        raise ZooferryError(
-            "model %s: along %s the smallest size %d is no multiple of the step %d" % (name, identifier, smallest, step)
-        )
-    same = size_out == size if not isinstance(size_out, dict) else size_out.get("offset", 0) == 0
-    if not same or float(axis.get("scale", 1)) != float(output.get("scale", 1)):
-        raise ZooferryError("model %s changes the size along %s: only same-size results run here" % (name, identifier))
-    return {"name": identifier, "min": int(smallest), "step": int(step), "halo": int(output.get("halo") or 0)}
-
-
-def _channel_names(tensor, name):
-    for axis in tensor["axes"]:
+def _channels(entry):
+    for axis in entry["axes"]:
         if axis["type"] == "channel":
-            return axis.get("channel_names") or axis.get("size") * [""]
-    raise ZooferryError("model %s has a tensor without channel axis: it cannot run here" % name)
+            return len(axis.get("channel_names") or axis.get("size") * [""])
+    return 1
 
 
-def _dtype(tensor):
-    data = tensor.get("data") or {}
+def _dtype(entry):
+    data = entry.get("data") or {}
     if isinstance(data, list):
         data = data[0]
     return text(data.get("type") or "float32")
 
 
-def _steps(steps):
-    return [{"id": text(step.get("id", step.get("name"))), "kwargs": step.get("kwargs") or {}} for step in steps or []]
+def _lay_row(tensor):
+    # a vector of one number per channel becomes an image of one row
+    if "y" in tensor["axes"] or "x" in tensor["axes"]:
+        return
+    tensor["axes"] = ["x" if axis == "channel" else axis for axis in tensor["axes"]]
+    tensor["sizes"]["x"] = {"ratio": 0.0, "offset": tensor["channels"]}
+    tensor["channels"] = 1
+    for step in tensor["steps"]:
+        kwargs = step["kwargs"] = dict(step["kwargs"])
+        if kwargs.get("axis") == "channel" or step["id"] == "softmax":
+            kwargs["axis"] = "x"
+        if kwargs.get("axes") is not None:
+            kwargs["axes"] = ["x" if axis == "channel" else axis for axis in kwargs["axes"]]
 
 
-def _onnx(rdf, folder, name):
-    weights = rdf.get("weights") or {}
-    entry = weights.get("onnx")
-    if entry is None:
-        raise ZooferryError(
-            "model %s has no ONNX weights (it has: %s): package it with ONNX, or run it in deepImageJ"
-            % (name, ", ".join(sorted(weights)) or "none")
+def _weights(rdf, folder, name):
+    entries = rdf.get("weights") or {}
+    usable = dict((key, entries[key]) for key in ENGINES if entries.get(key))
+    if not usable:
+        raise UnsupportedError(
+            "model %s has neither ONNX nor TorchScript weights (it has: %s), and ImageJ runs nothing else yet: package "
+            "it with ONNX" % (name, ", ".join(sorted(entries)) or "none")
         )
-    path = os.path.join(folder, *text(entry["source"]).split("/"))
-    if not os.path.isfile(path):
-        raise ZooferryError("model %s names the weights %s, which are not in %s" % (name, entry["source"], folder))
-    return {"onnx": path, "sha256": text(entry.get("sha256") or "")}
+    result = {}
+    for key, entry in usable.items():
+        path = os.path.join(folder, *text(entry["source"]).split("/"))
+        if not os.path.isfile(path):
+            raise ZooferryError("model %s names the weights %s, which are not in %s" % (name, entry["source"], folder))
+        result[key] = {"path": path, "sha256": text(entry.get("sha256") or "")}
+    return result

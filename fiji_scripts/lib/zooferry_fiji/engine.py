@@ -6,30 +6,30 @@ from ai.onnxruntime import OnnxJavaType, OnnxTensor, OrtEnvironment, OrtExceptio
 from ij import IJ
 from java.lang import LinkageError, Runtime, System
 from java.nio import ByteBuffer, ByteOrder
-from java.util import Collections
+from java.util import Collections, LinkedHashMap
 
-from .errors import ZooferryError
+from .errors import UnsupportedError, ZooferryError
 
 CACHE = "zooferry.session"
 LARGEST_BUFFER = 2**31 - 1  # bytes, a limit of Java
 
 
 class Network(object):
-    """An open ONNX session with one input and one output of 32-bit pixels."""
+    """An open ONNX session with inputs and outputs of 32-bit pixels."""
 
     def __init__(self, session, threads):
         self.session = session
         self.threads = threads
         self.engine = "ONNX Runtime %s (Java)" % OrtEnvironment.getEnvironment().getVersion()
-        self.source = _only_name(session.getInputInfo(), "inputs")
-        self.result = _only_name(session.getOutputInfo(), "outputs")
+        self.sources = _names(session.getInputInfo(), "inputs")
+        self.results = _names(session.getOutputInfo(), "outputs")
         self._window = None
 
-    def window(self, shape_in, shape_out):
-        """Buffers for windows of one shape (B C (Z) Y X); kept until another shape is asked for."""
-        if self._window is None or self._window.shapes != (shape_in, shape_out):
+    def window(self, shapes_in, shapes_out):
+        """Buffers for windows of one shape per tensor (B C (Z) Y X); kept until other shapes are asked for."""
+        if self._window is None or self._window.shapes != (shapes_in, shapes_out):
             self.release()
-            self._window = Window(self, shape_in, shape_out)
+            self._window = Window(self, shapes_in, shapes_out)
         return self._window
 
     def release(self):
@@ -44,33 +44,49 @@ class Network(object):
 
 
 class Window(object):
-    """Two direct buffers that the network reads and writes in place."""
+    """Direct buffers that the network reads and writes in place: `sources` and `results`, one per tensor."""
 
-    def __init__(self, network, shape_in, shape_out):
-        self.shapes = (shape_in, shape_out)
+    def __init__(self, network, shapes_in, shapes_out):
+        for names, shapes, what in ((network.sources, shapes_in, "inputs"), (network.results, shapes_out, "outputs")):
+            if len(names) != len(shapes):
+                raise ZooferryError(
+                    "the ONNX file has %d %s, the description %d: package the model again"
+                    % (len(names), what, len(shapes))
+                )
+        self.shapes = (shapes_in, shapes_out)
         self.seconds = 0.0
         self._session = network.session
-        self.source, self._tensor_in = _tensor(shape_in)
-        self.result, self._tensor_out = _tensor(shape_out)
-        self._inputs = Collections.singletonMap(network.source, self._tensor_in)
-        self._outputs = Collections.singletonMap(network.result, self._tensor_out)
+        self._tensors = []
+        self._inputs, self._outputs = LinkedHashMap(), LinkedHashMap()
+        self.sources = [self._add(self._inputs, name, shape) for name, shape in zip(network.sources, shapes_in)]
+        self.results = [self._add(self._outputs, name, shape) for name, shape in zip(network.results, shapes_out)]
+
+    def _add(self, tensors, name, shape):
+        buffer, tensor = _tensor(shape)
+        self._tensors.append(tensor)
+        tensors.put(name, tensor)
+        return buffer
 
     def run(self):
-        """The network on `source`; afterwards its output stands in `result`. Adds to `seconds`."""
+        """The network on `sources`; afterwards its outputs stand in `results`. Adds to `seconds`."""
         begin = System.nanoTime()
+        for buffer in self.sources:
+            buffer.clear()
         try:
             self._session.run(self._inputs, Collections.emptySet(), self._outputs).close()
         except OrtException as problem:
+            sizes = ", ".join(" x ".join(map(str, shape)) for shape in self.shapes[0])
             raise ZooferryError(
                 "the network failed on a window of %s, try a smaller tile: %s"
-                % (" x ".join(map(str, self.shapes[0])), " ".join(problem.getMessage().split()))
+                % (sizes, " ".join(problem.getMessage().split()))
             )
         self.seconds += (System.nanoTime() - begin) / 1e9
-        self.result.clear()
+        for buffer in self.results:
+            buffer.clear()
 
     def close(self):
-        self._tensor_in.close()
-        self._tensor_out.close()
+        for tensor in self._tensors:
+            tensor.close()
 
 
 def open_network(path, threads):
@@ -126,11 +142,12 @@ def _tensor(shape):
     return buffer, OnnxTensor.createTensor(OrtEnvironment.getEnvironment(), buffer, shape)
 
 
-def _only_name(infos, what):
+def _names(infos, what):
     names = list(infos.keySet())
-    if len(names) != 1:
-        raise ZooferryError("the ONNX file has %d %s, this version runs one: %s" % (len(names), what, ", ".join(names)))
-    kind = infos.get(names[0]).getInfo().type
-    if kind != OnnxJavaType.FLOAT:
-        raise ZooferryError("the ONNX file's %s are %s, this version runs float32: export it so" % (what, kind))
-    return names[0]
+    for name in names:
+        kind = getattr(infos.get(name).getInfo(), "type", "no tensors")
+        if kind != OnnxJavaType.FLOAT:
+            raise UnsupportedError(
+                "the ONNX file's %s are %s, and ImageJ runs float32 only yet: export it so" % (what, kind)
+            )
+    return names

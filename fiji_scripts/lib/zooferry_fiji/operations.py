@@ -1,55 +1,128 @@
 """The pre- and post-processing of the bioimage.io description, as in bioimageio.core 0.11, on whole images.
 
-Pure: pixels are reached through `groups` only (see volume.Volume.groups), whole sets of planes that share one
-statistic. `apply_steps` changes the volume in place. Statistics are taken in 64 bit, values stay 32 bit.
+Pure: pixels are reached through `groups` only (see volume.Volume.groups), sets of pixels that share one statistic.
+`apply_steps` changes the volume in place. Statistics are taken in 64 bit, values stay 32 bit.
+
+Where bioimageio.core 0.11.0 departs from the format we follow it, for its numbers are what packages are tested with:
+all statistics of inputs are those of the raw image, whatever steps come before (`measure_inputs`); the `eps` of
+scale_range and zero_mean_unit_variance is ignored; percentiles of clip interpolate if the axes hold batch or are not
+named. Statistics of outputs and binarize along an axis, at which it fails, are as the format says.
 """
 
 import math
 import struct
 
-from .errors import ZooferryError
+from .errors import UnsupportedError, ZooferryError
 
 EPS = 1e-6
+INTEGERS = {
+    "bool": (0, 1),
+    "uint8": (0, 255),
+    "int8": (-128, 127),
+    "uint16": (0, 65535),
+    "int16": (-32768, 32767),
+    "uint32": (0, 2**32 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint64": (0, 2**64 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+}
 
 
-def check_steps(steps, axes, model, allow_input):
+def check_steps(steps, axes, inputs, model):
     """Refuse what `apply_steps` could not do exactly.
 
     Parameters
     ----------
     steps : list of {"id", "kwargs"}
-    axes : list of str
-        "channel" and the spatial axes of the tensor.
+    axes, inputs : list of str
+        Of the tensor, and ids of the model's inputs.
     model : str
         For the message.
-    allow_input : bool
-        True before the network.
     """
-    changed = not allow_input
-    where = "pre" if allow_input else "post"
-    for number, step in enumerate(steps):
-        if step["id"] not in STEPS:
-            raise ZooferryError(
-                "model %s asks for the %s-processing %s, which does not run here: allowed are %s"
-                % (model, where, step["id"], ", ".join(sorted(STEPS)))
-            )
-        kwargs = step["kwargs"]
-        if kwargs.get("reference_tensor"):
-            raise ZooferryError("model %s: %s with a reference tensor does not run here" % (model, step["id"]))
-        if _needs_statistics(step):
-            _check_statistic_axes(step, axes, model)
-            if changed and number > 0:
-                raise ZooferryError(
-                    "model %s takes statistics in %s after another step has changed the values: hosts disagree about "
-                    "this, put it first" % (model, step["id"])
-                )
-        changed = changed or step["id"] != "ensure_dtype"
-
-
-def apply_steps(steps, volume):
-    """Change `volume` (C (Z) Y X) in place, step by step."""
     for step in steps:
-        STEPS[step["id"]](volume, step["kwargs"])
+        if step["id"] not in STEPS:
+            raise UnsupportedError(
+                "model %s asks for %s, and ImageJ cannot do this yet: it knows %s"
+                % (model, step["id"], ", ".join(sorted(STEPS)))
+            )
+        reference = step["kwargs"].get("reference_tensor")
+        if reference and reference not in inputs:
+            raise UnsupportedError(
+                "model %s: %s refers to %s, and ImageJ cannot do this yet: it refers to inputs, %s"
+                % (model, step["id"], reference, ", ".join(inputs))
+            )
+        if needs_statistics(step):
+            _check_statistic_axes(step, axes, model)
+        axis = step["kwargs"].get("axis")
+        if axis is not None and axis not in axes:
+            raise ZooferryError(
+                "model %s: %s along %s, its tensor has the axes %s" % (model, step["id"], axis, " ".join(axes))
+            )
+
+
+def needs_statistics(step):
+    """Whether the numbers of a step come from the image."""
+    kwargs = step["kwargs"]
+    if step["id"] == "clip":
+        return kwargs.get("min_percentile") is not None or kwargs.get("max_percentile") is not None
+    return step["id"] in ("zero_mean_unit_variance", "scale_range", "scale_mean_variance")
+
+
+def measure_inputs(model, volumes):
+    """The statistics that come from the raw inputs.
+
+    Parameters
+    ----------
+    model : dict
+        See description.read_model.
+    volumes : dict
+        Input id -> volume of raw pixels.
+
+    Returns
+    -------
+    dict
+        Tensor id -> list with one entry per step: what `measure` returns, or None.
+    """
+    result = {}
+    for tensor in model["inputs"] + model["outputs"]:
+        result[tensor["id"]] = [
+            measure(step, volumes[source]) if needs_statistics(step) and source in volumes else None
+            for step, source in [(s, s["kwargs"].get("reference_tensor") or tensor["id"]) for s in tensor["steps"]]
+        ]
+    return result
+
+
+def measure(step, volume):
+    """Two numbers per group: mean and standard deviation, or two percentiles."""
+    kwargs = step["kwargs"]
+    axes = kwargs.get("axes")
+    groups = volume.groups(axes)
+    if step["id"] in ("zero_mean_unit_variance", "scale_mean_variance"):
+        return [group.moments() for group in groups]
+    method = "linear"
+    if step["id"] == "clip" and axes is not None and "batch" not in axes:
+        method = "inverted_cdf"
+    low, high = kwargs.get("min_percentile"), kwargs.get("max_percentile")
+    percents = [0.0 if low is None else float(low), 100.0 if high is None else float(high)]
+    return [group.percentiles(percents, method) for group in groups]
+
+
+def apply_steps(steps, volume, measured=None):
+    """Change `volume` (C (Z) Y X) in place, step by step; `measured` as from `measure_inputs`."""
+    for number, step in enumerate(steps):
+        known = measured[number] if measured else None
+        if needs_statistics(step) and (known is None or step["id"] == "scale_mean_variance"):
+            own = measure(step, volume)
+            known = own if known is None else list(zip(own, _spread(known, own, step["id"])))
+        elif known is not None:
+            known = _spread(known, volume.groups(step["kwargs"].get("axes")), step["id"])
+        STEPS[step["id"]](volume, step["kwargs"], known)
+
+
+def _spread(known, groups, what):
+    if len(known) not in (1, len(groups)):
+        raise ZooferryError("%s: %d statistics for %d parts of the image" % (what, len(known), len(groups)))
+    return list(known) * (len(groups) // len(known))
 
 
 def percentile_of_counts(counts, percent, method="linear"):
@@ -97,66 +170,80 @@ def _between(first, second, part):
     return first + (second - first) * part
 
 
-def _ensure_dtype(volume, kwargs):
+def _ensure_dtype(volume, kwargs, _):
     dtype = kwargs["dtype"]
-    if dtype in ("float32", "float64"):
+    if dtype.startswith("float") or volume.holds(dtype):
         return
-    if not volume.holds(dtype):
-        raise ZooferryError(
-            "ensure_dtype %s would round or wrap %s pixels: convert the image first" % (dtype, volume.dtype)
-        )
+    lowest, highest = INTEGERS[dtype]
+    for group in volume.groups(None):
+        if dtype == "bool":
+            group.nonzero()
+            continue
+        low, high = group.extremes()
+        if low <= lowest - 1 or high >= highest + 1:
+            raise UnsupportedError(
+                "ensure_dtype %s meets values from %g to %g, which would wrap around differently on each computer: put "
+                "a clip before it" % (dtype, low, high)
+            )
+        group.truncate()
 
 
-def _zero_mean_unit_variance(volume, kwargs):
-    for group in volume.groups(kwargs.get("axes")):
-        _add(group, -group.mean())
-        group.multiply(1.0 / (group.root_mean_square() + float(kwargs.get("eps", EPS))))
+def _zero_mean_unit_variance(volume, kwargs, measured):
+    for group, (mean, std) in zip(volume.groups(kwargs.get("axes")), measured):
+        _add(group, -mean)
+        group.multiply(1.0 / (std + EPS))
 
 
-def _fixed_zero_mean_unit_variance(volume, kwargs):
+def _fixed_zero_mean_unit_variance(volume, kwargs, _):
     for group, mean, std in _along_axis(volume, kwargs, "mean", "std"):
         _add(group, -mean)
         group.multiply(1.0 / (std + EPS))
 
 
-def _scale_linear(volume, kwargs):
+def _scale_linear(volume, kwargs, _):
     for group, gain, offset in _along_axis(volume, dict({"gain": 1.0, "offset": 0.0}, **kwargs), "gain", "offset"):
         if gain != 1.0:
             group.multiply(gain)
         _add(group, offset)
 
 
-def _scale_range(volume, kwargs):
-    for group in volume.groups(kwargs.get("axes")):
-        low, high = group.percentiles(
-            [float(kwargs.get("min_percentile", 0.0)), float(kwargs.get("max_percentile", 100.0))], "linear"
-        )
+def _scale_range(volume, kwargs, measured):
+    for group, (low, high) in zip(volume.groups(kwargs.get("axes")), measured):
         _add(group, -low)
-        group.multiply(1.0 / (high - low + float(kwargs.get("eps", EPS))))
+        group.multiply(1.0 / (high - low + EPS))
 
 
-def _clip(volume, kwargs):
-    for group in volume.groups(kwargs.get("axes")):
-        low, high = kwargs.get("min"), kwargs.get("max")
-        if kwargs.get("min_percentile") is not None:
-            low = group.percentiles([float(kwargs["min_percentile"])], "inverted_cdf")[0]
-        if kwargs.get("max_percentile") is not None:
-            high = group.percentiles([float(kwargs["max_percentile"])], "inverted_cdf")[0]
-        group.clip(low, high)
+def _scale_mean_variance(volume, kwargs, measured):
+    eps = float(kwargs.get("eps", EPS))
+    for group, ((mean, std), (wanted_mean, wanted_std)) in zip(volume.groups(kwargs.get("axes")), measured):
+        _add(group, -mean)
+        group.multiply((wanted_std + eps) / (std + eps))
+        _add(group, wanted_mean)
 
 
-def _sigmoid(volume, _):
+def _clip(volume, kwargs, measured):
+    groups = volume.groups(kwargs.get("axes") if measured else None)
+    for group, (low, high) in zip(groups, measured or [(None, None)]):
+        group.clip(
+            _bound(kwargs, "min", low if kwargs.get("min_percentile") is not None else None),
+            _bound(kwargs, "max", high if kwargs.get("max_percentile") is not None else None),
+        )
+
+
+def _bound(kwargs, name, percentile):
+    return percentile if kwargs.get(name) is None else float(kwargs[name])
+
+
+def _sigmoid(volume, _kwargs, _):
     for group in volume.groups(None):
         group.sigmoid()
 
 
-def _softmax(volume, kwargs):
-    if kwargs.get("axis", "channel") != "channel":
-        raise ZooferryError("softmax along %s does not run here: allowed is channel" % kwargs["axis"])
-    volume.softmax()
+def _softmax(volume, kwargs, _):
+    volume.softmax(kwargs.get("axis", "channel"))
 
 
-def _binarize(volume, kwargs):
+def _binarize(volume, kwargs, _):
     for group, threshold in _along_axis(volume, kwargs, "threshold"):
         group.binarize(threshold)
 
@@ -181,23 +268,16 @@ def _along_axis(volume, kwargs, *names):
         yield row
 
 
-def _needs_statistics(step):
-    kwargs = step["kwargs"]
-    if step["id"] == "clip":
-        return kwargs.get("min_percentile") is not None or kwargs.get("max_percentile") is not None
-    return step["id"] in ("zero_mean_unit_variance", "scale_range")
-
-
 def _check_statistic_axes(step, axes, model):
     given = step["kwargs"].get("axes")
     if given is None:
         return
     unknown = [axis for axis in given if axis not in axes and axis != "batch"]
-    if unknown or "y" not in given or "x" not in given:
-        raise ZooferryError(
-            "model %s takes statistics in %s over %s: allowed are y and x with any of batch, %s"
-            % (model, step["id"], " ".join(given), ", ".join(axis for axis in axes if axis not in ("y", "x")))
-        )
+    words = "model %s takes statistics in %s over %s" % (model, step["id"], " ".join(given))
+    if unknown:
+        raise ZooferryError("%s: its tensor has the axes %s" % (words, " ".join(axes)))
+    if "y" not in given and "x" not in given and ("y" in axes or "x" in axes):
+        raise UnsupportedError("%s, separately for each pixel, and ImageJ cannot do this yet" % words)
 
 
 STEPS = {
@@ -206,6 +286,7 @@ STEPS = {
     "fixed_zero_mean_unit_variance": _fixed_zero_mean_unit_variance,
     "scale_linear": _scale_linear,
     "scale_range": _scale_range,
+    "scale_mean_variance": _scale_mean_variance,
     "clip": _clip,
     "sigmoid": _sigmoid,
     "softmax": _softmax,

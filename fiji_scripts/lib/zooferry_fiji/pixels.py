@@ -4,6 +4,7 @@ ImageJ keeps its images as X Y C Z T, one processor per plane; a plane's pixels 
 """
 
 from ij import CompositeImage, ImagePlus, ImageStack
+from ij.measure import Calibration
 from ij.process import FloatProcessor
 from jarray import zeros
 from java.lang import System
@@ -15,36 +16,54 @@ from .volume import Volume
 DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
 
 
-def check_image(image, model):
-    """Refuse an image that the model cannot take; nothing is computed before this has passed."""
+def check_image(image, tensor, model):
+    """Refuse an image that an input of the model cannot take; nothing is computed before this has passed."""
     title, name = image.getTitle(), model["name"]
     if image.getBitDepth() == 24:
         raise ZooferryError("image %s is RGB: convert it with Image > Type > 8-bit, or split its channels" % title)
-    if image.getNChannels() != model["channels"]:
+    if image.getNChannels() != tensor["channels"]:
         raise ZooferryError(
             "image %s has %d channels, model %s takes %d: split the channels (Image > Color > Split Channels)"
-            % (title, image.getNChannels(), name, model["channels"])
+            % (title, image.getNChannels(), name, tensor["channels"])
         )
-    if len(model["axes"]) == 3 and image.getNSlices() < 2:
+    if "z" in tensor["axes"] and image.getNSlices() < 2:
         hint = " (it has %d frames: exchange Z and T in Image > Properties)" % image.getNFrames()
         raise ZooferryError(
             "image %s has no Z, model %s takes Z stacks%s" % (title, name, hint if image.getNFrames() > 1 else "")
         )
+    if "time" in tensor["axes"] and image.getNFrames() < 2:
+        raise ZooferryError("image %s has no frames, model %s takes time series" % (title, name))
     if image.getBitDepth() == 32:
         _check_finite(image)
-    _check_varied(image)
 
 
-def read_volume(image, slices, frame):
+def check_varied(image):
+    """Refuse an image whose pixels are all the same; the first plane with two values ends the search."""
+    stack = image.getStack()
+    values = set()
+    for index in range(1, stack.getSize() + 1):
+        plane = stack.getProcessor(index)
+        plane.resetRoi()
+        statistics = plane.getStatistics()
+        values.update((statistics.min, statistics.max))
+        if len(values) > 1:
+            return
+    raise ZooferryError(
+        "image %s: every pixel is %g; a constant image holds nothing to restore, leave it out"
+        % (image.getTitle(), values.pop())
+    )
+
+
+def read_volume(image, slices, frames, depth):
     """Copy planes out of an image.
 
     Parameters
     ----------
     image : ImagePlus
-    slices : list of int
-        Z positions, from 0.
-    frame : int
-        T position, from 0.
+    slices, frames : list of int
+        Z and T positions, from 0; one of the two lists has one entry.
+    depth : str
+        "z" or "time", whichever list is the longer one.
 
     Returns
     -------
@@ -55,11 +74,12 @@ def read_volume(image, slices, frame):
     stack = image.getStack()
     planes, originals = [], []
     for channel in range(image.getNChannels()):
-        sources = [stack.getProcessor(image.getStackIndex(channel + 1, z + 1, frame + 1)) for z in slices]
+        indices = [image.getStackIndex(channel + 1, z + 1, t + 1) for z in slices for t in frames]
+        sources = [stack.getProcessor(index) for index in indices]
         planes.append([_as_floats(source, signed) for source in sources])
         originals.append(sources)
     counted = image.getBitDepth() < 32 and not signed
-    return Volume(planes, originals if counted else None, "int16" if signed else DTYPES[image.getBitDepth()])
+    return Volume(planes, depth, originals if counted else None, "int16" if signed else DTYPES[image.getBitDepth()])
 
 
 def padded_planes(volume, lengths):
@@ -84,40 +104,45 @@ def padded_planes(volume, lengths):
     return result
 
 
-def fill(buffer, planes, window, width):
-    """Put one window of padded planes into a direct buffer in the order C Z Y X.
+def fill(buffer, planes, box, strides, width):
+    """Put one window of padded planes into a direct buffer.
 
-    `window` is ((z, size), (y, size), (x, size)) in pixels, `width` that of the planes.
+    `box` is ((z, size), (y, size), (x, size)) in pixels, `strides` are those of C Z Y X in the buffer, `width` that
+    of the planes.
     """
-    (z0, depth), (y0, height), (x0, columns) = window
-    buffer.clear()
-    for channel in planes:
-        for plane in channel[z0 : z0 + depth]:
-            if columns == width:
+    (z0, depth), (y0, height), (x0, columns) = box
+    whole = columns == width and strides[2] == columns
+    for c, channel in enumerate(planes):
+        for z, plane in enumerate(channel[z0 : z0 + depth]):
+            begin = c * strides[0] + z * strides[1]
+            if whole:
+                buffer.position(begin)
                 buffer.put(plane, y0 * width, height * width)
                 continue
-            for y in range(y0, y0 + height):
-                buffer.put(plane, y * width + x0, columns)
+            for y in range(height):
+                buffer.position(begin + y * strides[2])
+                buffer.put(plane, (y0 + y) * width + x0, columns)
 
 
-def collect(buffer, planes, window, keep):
-    """Take the kept part of one window's result out of a direct buffer (C Z Y X).
+def collect(buffer, planes, box, strides):
+    """Take the kept part of one window's result out of a direct buffer.
 
-    `keep` is ((from, to), ...) along Z Y X on the image; `planes` are FloatProcessors [channel][z].
+    `box` is ((first in the window, from, to), ...) along Z Y X on the image, `strides` are those of C Z Y X in the
+    buffer; `planes` are FloatProcessors [channel][z].
     """
-    (z0, depth), (y0, height), (x0, columns) = window
-    (z_from, z_to), (y_from, y_to), (x_from, x_to) = keep
+    (z0, z_from, z_to), (y0, y_from, y_to), (x0, x_from, x_to) = box
+    columns = x_to - x_from
     for c, channel in enumerate(planes):
         for z in range(z_from, z_to):
             pixels, width = channel[z].getPixels(), channel[z].getWidth()
-            plane = ((c * depth + z - z0) * height - y0) * columns
-            if columns == width and x_from == 0 and x_to == width:
-                buffer.position(plane + y_from * columns)
+            begin = c * strides[0] + (z0 + z - z_from) * strides[1] + y0 * strides[2] + x0
+            if columns == width and strides[2] == width:
+                buffer.position(begin)
                 buffer.get(pixels, y_from * width, (y_to - y_from) * width)
                 continue
             for y in range(y_from, y_to):
-                buffer.position(plane + y * columns + x_from - x0)
-                buffer.get(pixels, y * width + x_from, x_to - x_from)
+                buffer.position(begin + (y - y_from) * strides[2])
+                buffer.get(pixels, y * width + x_from, columns)
 
 
 def empty_planes(channels, depth, height, width):
@@ -125,37 +150,59 @@ def empty_planes(channels, depth, height, width):
     return [[FloatProcessor(width, height) for _ in range(depth)] for _ in range(channels)]
 
 
-def as_image(volumes, image, title):
-    """The result as an ImagePlus with the calibration, dimensions and slice labels of its source.
+def as_image(planes, image, title, ratios):
+    """A result as an ImagePlus with the calibration, dimensions and slice labels of its source.
 
     Parameters
     ----------
-    volumes : list of list of list of FloatProcessor
-        [frame][channel][z].
+    planes : dict
+        (c, z, t), from 0 -> FloatProcessor (Y X).
     image : ImagePlus
         The source.
     title : str
+    ratios : dict
+        Axis -> pixels of the result for one pixel of the source; an axis that the result has not is missing.
     """
-    channels, depth, frames = len(volumes[0]), len(volumes[0][0]), len(volumes)
-    stack = ImageStack(image.getWidth(), image.getHeight())
-    labels = image.getStack()
+    channels, depth, frames = [max(place[i] for place in planes) + 1 for i in range(3)]
+    stack = ImageStack(planes[0, 0, 0].getWidth(), planes[0, 0, 0].getHeight())
     for t in range(frames):
         for z in range(depth):
             for c in range(channels):
-                source = image.getStackIndex(min(c, image.getNChannels() - 1) + 1, z + 1, t + 1)
-                label = labels.getSliceLabel(source) if labels.getSize() > 1 else None
-                stack.addSlice(label, volumes[t][c][z])
+                stack.addSlice(_label(image, c, z, t), planes[c, z, t])
     result = ImagePlus(title, stack)
     result.setDimensions(channels, depth, frames)
-    calibration = image.getLocalCalibration().copy()
-    calibration.disableDensityCalibration()
-    result.setCalibration(calibration)
+    result.setCalibration(_calibration(image, ratios))
     if channels > 1:
         result = CompositeImage(result, CompositeImage.GRAYSCALE)
     result.setOpenAsHyperStack(result.getStackSize() > 1 and (channels > 1 or frames > 1))
-    if image.getOverlay() is not None:
+    if image.getOverlay() is not None and (result.getWidth(), result.getHeight()) == (
+        image.getWidth(),
+        image.getHeight(),
+    ):
         result.setOverlay(image.getOverlay().duplicate())
     return result
+
+
+def _label(image, c, z, t):
+    if image.getStackSize() == 1 or z >= image.getNSlices() or t >= image.getNFrames():
+        return None
+    return image.getStack().getSliceLabel(image.getStackIndex(min(c, image.getNChannels() - 1) + 1, z + 1, t + 1))
+
+
+def _calibration(image, ratios):
+    # the size of a pixel shrinks as their number grows
+    if "x" not in ratios or "y" not in ratios:
+        return Calibration()
+    calibration = image.getLocalCalibration().copy()
+    calibration.disableDensityCalibration()
+    calibration.pixelWidth /= ratios["x"]
+    calibration.xOrigin *= ratios["x"]
+    calibration.pixelHeight /= ratios["y"]
+    calibration.yOrigin *= ratios["y"]
+    calibration.pixelDepth /= ratios.get("z", 1.0)
+    calibration.zOrigin *= ratios.get("z", 1.0)
+    calibration.frameInterval /= ratios.get("time", 1.0)
+    return calibration
 
 
 def _as_floats(source, signed):
@@ -179,23 +226,6 @@ def _check_finite(image):
                 "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
                 "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, index)
             )
-
-
-def _check_varied(image):
-    # the first plane with two values ends the search
-    stack = image.getStack()
-    values = set()
-    for index in range(1, stack.getSize() + 1):
-        plane = stack.getProcessor(index)
-        plane.resetRoi()
-        statistics = plane.getStatistics()
-        values.update((statistics.min, statistics.max))
-        if len(values) > 1:
-            return
-    raise ZooferryError(
-        "image %s: every pixel is %g; a constant image holds nothing to restore, leave it out"
-        % (image.getTitle(), values.pop())
-    )
 
 
 def _padded_plane(plane, height, width):

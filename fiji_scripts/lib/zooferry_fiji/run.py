@@ -8,16 +8,14 @@ from ij import IJ
 from java.lang import OutOfMemoryError, Runtime
 from java.lang.management import ManagementFactory
 
-from . import __version__, operations, pixels, tiling
+from . import __version__, operations, pixels
 from .description import read_model
-from .errors import ZooferryError
+from .errors import UnsupportedError, ZooferryError
+from .plan import Plan
 from .volume import Volume
 
 # measured: a U-Net of 32 features takes about 0.8 kB for each pixel of a window
 BYTES_PER_PIXEL = 1500
-# larger windows gain nothing: the first touch of their memory costs more than the halo of smaller ones
-LARGEST_WINDOW = {2: 1152 * 1152, 3: 64 * 256 * 256}
-FAILED = json.dumps({"ok": False})
 NO_MEMORY = "not enough memory for this image: choose a smaller tile, or close other images"
 
 
@@ -26,8 +24,8 @@ def command(image, folder, tile, threads):
 
     Parameters
     ----------
-    image : ImagePlus
-        Left untouched.
+    image : ImagePlus, or list of them
+        Left untouched; a list for a model of several inputs.
     folder : str
         An unpacked bioimage.io model.
     tile, threads : int
@@ -35,21 +33,24 @@ def command(image, folder, tile, threads):
 
     Returns
     -------
-    restored : ImagePlus or None
-        Titled `restored_title`.
+    restored : list of ImagePlus
+        One per output, titled `restored_title`; empty if it failed.
     status : str
         One line for the user.
     details : str
-        JSON: "ok", "engine", "tile" ((Z) x Y x X), "seconds", "inference_seconds".
+        JSON: "ok", "engine", "tile" ((Z) x Y x X), "seconds", "inference_seconds", "outputs" (ids); or "ok" false
+        with "unsupported": whether the model asks for what ImageJ cannot do yet.
     """
+    images = [image] if hasattr(image, "getTitle") else list(image)
     try:
-        restored, details = restore(image, folder, tile, threads)
+        restored, details = restore(images, folder, tile, threads)
     except ZooferryError as problem:
-        return None, problem.args[0], FAILED
+        unsupported = isinstance(problem, UnsupportedError)
+        return [], problem.args[0], json.dumps({"ok": False, "unsupported": unsupported})
     except OutOfMemoryError:
-        return None, NO_MEMORY, FAILED
+        return [], NO_MEMORY, json.dumps({"ok": False, "unsupported": False})
     status = "restored %s with %s: %.1f s, %.1f s of them in the network (%s, tile %s)" % (
-        image.getTitle(),
+        images[0].getTitle(),
         details["model"],
         details["seconds"],
         details["inference_seconds"],
@@ -59,115 +60,135 @@ def command(image, folder, tile, threads):
     return restored, status, json.dumps(details)
 
 
-def restored_title(title):
-    """The result of nuclei.tif is called nuclei_restored."""
+def restored_title(title, output="restored"):
+    """The result of nuclei.tif is called nuclei_restored; of several outputs each is called nuclei_<output id>."""
     stem, dot, extension = title.rpartition(".")
-    return (stem if dot and extension.lower() in ("tif", "tiff", "png", "jpg", "czi", "zip") else title) + "_restored"
+    known = dot and extension.lower() in ("tif", "tiff", "png", "jpg", "czi", "zip")
+    return (stem if known else title) + "_" + output
 
 
-def restore(image, folder, tile=0, threads=0):
+def restore(images, folder, tile=0, threads=0):
     """Run a model on all planes of an image.
 
     A 2D model sees the slices (Z, then T) one by one, each with statistics of its own; a 3D model one Z stack per
-    frame.
+    frame; a model with time one time series per slice.
+
+    Parameters
+    ----------
+    images : list of ImagePlus
+        One per input of the model, in its order.
 
     Returns
     -------
-    (ImagePlus, dict)
-        32 bit, C as the model's output, Z and T as the image.
+    (list of ImagePlus, dict)
+        One per output, 32 bit, C as the model's output, Z and T as the image.
     """
     begin = time.time()
     model = read_model(folder)
-    pixels.check_image(image, model)
-    engine = _engine()
-    plan = Plan(model, image, tile)
-    network = engine.open_network(model["onnx"], threads)
-    window = network.window(plan.shape(model["channels"]), plan.shape(model["channels_out"]))
+    _check_images(images, model)
+    plan = Plan(model, _lengths(images[0]), tile, _affordable_pixels())
+    network = _open(model, threads)
+    tensors = (model["inputs"], model["outputs"])
+    window = network.window(*[[plan.shape(tensor) for tensor in several] for several in tensors])
     earlier = window.seconds
-    frames = []
-    depth = image.getNSlices()
-    for t in range(image.getNFrames()):
-        if len(model["axes"]) == 3:
-            frames.append(_run_volume(pixels.read_volume(image, range(depth), t), model, plan, window))
-            continue
-        slices = [_run_volume(pixels.read_volume(image, [z], t), model, plan, window) for z in range(depth)]
-        frames.append([[one[c][0] for one in slices] for c in range(model["channels_out"])])
+    planes = [{} for _ in model["outputs"]]
+    for slices, frames in _runs(images[0], plan.depth if len(plan.names) == 3 else None):
+        volumes = [pixels.read_volume(image, slices, frames, plan.depth) for image in images]
+        for found, result in zip(planes, _run_volumes(volumes, model, plan, window)):
+            _place(found, result, (slices[0], frames[0]), plan.depth)
     details = {
         "ok": True,
         "model": model["name"],
         "version": model["version"],
-        "weights_sha256": model["sha256"],
+        "weights_sha256": model["weights"]["onnx"]["sha256"],
         "engine": network.engine,
         "threads": network.threads,
-        "tile": " x ".join("%d" % n for n in plan.tile),
+        "tile": plan.tile_text(),
+        "outputs": [tensor["id"] for tensor in model["outputs"]],
         "inference_seconds": window.seconds - earlier,
     }
-    result = pixels.as_image(frames, image, restored_title(image.getTitle()))
-    result.resetDisplayRange()
-    _sign(result, image, details)
+    results = [_image(found, tensor, images[0], model) for found, tensor in zip(planes, model["outputs"])]
+    for result in results:
+        result.resetDisplayRange()
+        _sign(result, images[0], details)
     details["seconds"] = time.time() - begin
-    return result, details
+    return results, details
 
 
-class Plan(object):
-    """Padded sizes and windows of one image along (Z) Y X."""
-
-    def __init__(self, model, image, tile):
-        axes = model["axes"]
-        sizes = {"z": image.getNSlices(), "y": image.getHeight(), "x": image.getWidth()}
-        self.lengths = [sizes[axis["name"]] for axis in axes]
-        self.padded = [tiling.padded_length(n, axis["min"], axis["step"] or 1) for n, axis in zip(self.lengths, axes)]
-        if tile:
-            self.tile = tiling.fit_tile(tile, self.padded, axes)
-        else:
-            channels = max(model["channels"], model["channels_out"])
-            affordable = min(LARGEST_WINDOW[len(axes)], _affordable_pixels() // channels)
-            self.tile = tiling.choose_tile(self.padded, axes, affordable)
-        self.windows = [
-            tiling.plan_tiles(length, size, axis["halo"], axis["step"] or 1)
-            for length, size, axis in zip(self.padded, self.tile, axes)
-        ]
-        self.batch = model["batch"]
-
-    def shape(self, channels):
-        """Of one window's tensor, B C (Z) Y X."""
-        return ([1] if self.batch else []) + [channels] + self.tile
-
-    def in_three_axes(self):
-        """Lengths, padded sizes, tile and windows along Z Y X, with Z of one pixel for a 2D model."""
-        if len(self.tile) == 3:
-            return self.lengths, self.padded, self.tile, self.windows
-        return [1] + self.lengths, [1] + self.padded, [1] + self.tile, [[(0, 0, 1)]] + self.windows
+def _check_images(images, model):
+    if len(images) != len(model["inputs"]):
+        names = ", ".join(tensor["id"] for tensor in model["inputs"])
+        raise ZooferryError(
+            "model %s takes %d images (%s), %d came: the menu command gives one, zooferry gives several"
+            % (model["name"], len(model["inputs"]), names, len(images))
+        )
+    for image, tensor in zip(images, model["inputs"]):
+        pixels.check_image(image, tensor, model)
+        if _lengths(image) != _lengths(images[0]):
+            raise ZooferryError(
+                "images %s and %s have different sizes: crop one of them" % (images[0].getTitle(), image.getTitle())
+            )
+    if len(images) == 1:
+        pixels.check_varied(images[0])
 
 
-def _engine():
+def _lengths(image):
+    return {"z": image.getNSlices(), "time": image.getNFrames(), "y": image.getHeight(), "x": image.getWidth()}
+
+
+def _open(model, threads):
+    if "onnx" not in model["weights"]:
+        raise UnsupportedError(
+            "model %s has TorchScript weights only, and ImageJ runs ONNX only yet: package it with ONNX" % model["name"]
+        )
     try:
         from . import engine
     except ImportError:
         raise ZooferryError("ONNX Runtime is not installed: put onnxruntime-1.29.0.jar into Fiji's folder jars/")
-    return engine
+    return engine.open_network(model["weights"]["onnx"]["path"], threads)
 
 
-def _run_volume(volume, model, plan, window):
-    # C (Z) Y X raw -> FloatProcessors [channel][z] of the result
-    operations.apply_steps(model["before"], volume)
-    lengths, padded, tile, windows = plan.in_three_axes()
-    planes = pixels.padded_planes(volume, padded)
-    result = pixels.empty_planes(model["channels_out"], *lengths)
-    for triple in _every(windows):
-        place = [(start, size) for (start, _, _), size in zip(triple, tile)]
-        keep = [(keep_from, min(keep_to, n)) for (_, keep_from, keep_to), n in zip(triple, lengths)]
-        if any(keep_from >= keep_to for keep_from, keep_to in keep):
-            continue
-        pixels.fill(window.source, planes, place, padded[2])
+def _runs(image, depth):
+    # Z and T positions of each run of the model: all along its depth, one along the other axes
+    slices, frames = range(image.getNSlices()), range(image.getNFrames())
+    if depth == "z":
+        return [(slices, [t]) for t in frames]
+    if depth == "time":
+        return [([z], frames) for z in slices]
+    return [([z], [t]) for t in frames for z in slices]
+
+
+def _run_volumes(volumes, model, plan, window):
+    # C (Z) Y X raw, one per input -> FloatProcessors [channel][z], one list per output
+    measured = operations.measure_inputs(model, dict(zip([one["id"] for one in model["inputs"]], volumes)))
+    for tensor, volume in zip(model["inputs"], volumes):
+        operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])
+    padded = plan.padded_sizes()
+    sources = [pixels.padded_planes(volume, padded) for volume in volumes]
+    results = [pixels.empty_planes(tensor["channels"], *plan.output_sizes(tensor)) for tensor in model["outputs"]]
+    for place in plan.places():
+        for buffer, planes, tensor in zip(window.sources, sources, model["inputs"]):
+            pixels.fill(buffer, planes, plan.input_box(place), plan.strides(tensor), padded[2])
         window.run()
-        pixels.collect(window.result, result, place, keep)
-    operations.apply_steps(model["after"], Volume(result))
-    return result
+        for buffer, planes, tensor in zip(window.results, results, model["outputs"]):
+            pixels.collect(buffer, planes, plan.output_box(place, tensor), plan.strides(tensor))
+    for tensor, planes in zip(model["outputs"], results):
+        operations.apply_steps(tensor["steps"], Volume(planes, plan.depth), measured[tensor["id"]])
+    return results
 
 
-def _every(windows):
-    return [(z, y, x) for z in windows[0] for y in windows[1] for x in windows[2]]
+def _place(found, result, start, depth):
+    # put the planes [channel][depth] of one run to their (c, z, t)
+    z, t = start
+    for c, planes in enumerate(result):
+        for i, plane in enumerate(planes):
+            found[(c, z + i, t) if depth == "z" else (c, z, t + i)] = plane
+
+
+def _image(planes, tensor, image, model):
+    output = "restored" if len(model["outputs"]) == 1 else tensor["id"]
+    ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
+    return pixels.as_image(planes, image, restored_title(image.getTitle(), output), ratios)
 
 
 def _affordable_pixels():
@@ -190,9 +211,10 @@ def _sign(result, image, details):
 
 
 def tell(restored, status):
-    """Show the result, or the reason why there is none: in a dialog, headless in the log."""
-    if restored is not None:
-        restored.show()
+    """Show the results, or the reason why there is none: in a dialog, headless in the log."""
+    for image in restored:
+        image.show()
+    if restored:
         IJ.showStatus(status)
     elif IJ.getInstance() is None:
         IJ.log("Zooferry: " + status)

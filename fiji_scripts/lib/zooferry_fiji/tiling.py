@@ -9,8 +9,8 @@ from .errors import ZooferryError
 
 
 def padded_length(length, smallest, step):
-    """The smallest multiple of `step` that is neither below `length` nor below `smallest`."""
-    return rounded_up(max(length, smallest), step)
+    """The first of `smallest`, `smallest` + `step`, ... that is not below `length`; step 0: one size, or the image."""
+    return max(length, smallest) if step == 0 else smallest + rounded_up(max(0, length - smallest), step)
 
 
 def reflected_index(index, length):
@@ -30,28 +30,29 @@ def rounded_up(length, step):
     return -(-length // step) * step
 
 
-def plan_tiles(length, tile, halo, step):
-    """The windows of one axis; the same as `zooferry.prediction.plan_tiles`.
+def plan_tiles(length, tile, halo, step, smallest=0):
+    """The windows of one axis; where `smallest` is a multiple of `step` as `zooferry.prediction.plan_tiles`.
 
     Parameters
     ----------
     length : int
-        Pixels of the padded axis, a multiple of `step`.
+        Pixels of the padded axis, `smallest` plus a multiple of `step`.
     tile, halo : int
-        Pixels of one window, and of those at its inner borders that are thrown away; rounded up to multiples of
-        `step`.
+        Pixels of one window, and of those at its inner borders that are thrown away; rounded up to what `step` allows.
     step : int
         Window starts are multiples of it (the network's own grid).
+    smallest : int
+        The network's smallest size.
 
     Returns
     -------
     list of (start, keep_from, keep_to)
         Positions on the padded axis; the kept parts follow each other without a gap.
     """
-    tile, halo = rounded_up(tile, step), rounded_up(halo, step)
+    tile, halo = padded_length(tile, smallest, step), rounded_up(halo, step)
     if tile >= length:
         return [(0, 0, length)]
-    core = tile - 2 * halo
+    core = (tile - 2 * halo) // step * step
     if core < 1:
         raise ZooferryError("a tile of %d pixels holds nothing but halo: use at least %d" % (tile, 2 * halo + step))
     plan = []
@@ -108,12 +109,12 @@ def _fitting_tile(wanted, length, axis):
         return axis["min"]
     if axis["halo"] == 0:
         return length
-    return min(length, max(rounded_up(wanted, axis["step"]), _smallest_tile(axis)))
+    return min(length, max(padded_length(wanted, axis["min"], axis["step"]), _smallest_tile(axis)))
 
 
 def _smallest_tile(axis):
     step = axis["step"]
-    return max(axis["min"], 2 * rounded_up(axis["halo"], step) + step)
+    return padded_length(2 * rounded_up(axis["halo"], step) + step, axis["min"], step)
 
 
 def _even_tile(length, axis, count):
@@ -123,7 +124,7 @@ def _even_tile(length, axis, count):
     if axis["halo"] == 0:
         return length
     halo = rounded_up(axis["halo"], axis["step"])
-    tile = rounded_up(-(-(length + 2 * halo * (count - 1)) // count), axis["step"])
+    tile = padded_length(-(-(length + 2 * halo * (count - 1)) // count), axis["min"], axis["step"])
     return min(length, max(tile, _smallest_tile(axis)))
 
 

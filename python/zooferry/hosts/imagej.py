@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import jvm
 
 EVENT = "@zooferry "  # begins the worker's lines that are meant for this module
+DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 SCRIPT = "scripts/Plugins/Zooferry/Run_Zooferry_Model.py"
 
 
@@ -29,6 +30,8 @@ class ImageResult:
     """How one image went.
 
     `result` is the 32-bit ImageJ TIFF (axes and calibration of the source), None if `message` says why not;
+    `results` holds one for each output of the model, by its id, `result` is the first of them. `unsupported` says
+    that neither image nor model is at fault: ImageJ cannot do yet what the model asks for.
     `seconds` is the wall time of reading, restoring and writing, `inference_seconds` what the network took of it,
     `cpu_seconds` the processor time of all threads; the start of Java is in none of them.
     """
@@ -40,6 +43,17 @@ class ImageResult:
     engine: str
     inference_seconds: float
     cpu_seconds: float = 0.0
+    unsupported: bool = False
+    results: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One image to restore: `images` holds one TIFF per input of the `package`, `out` is the folder for the result."""
+
+    package: Path
+    images: tuple[Path, ...]
+    out: Path
 
 
 def imagej_version() -> str:
@@ -80,7 +94,7 @@ def run_images(
     Parameters
     ----------
     package : Path
-        Folder of an unpacked bioimage.io model with ONNX weights.
+        Folder of an unpacked bioimage.io model with one input and ONNX weights.
     images : sequence of Path
         TIFF files; their names without extension must differ.
     out : Path
@@ -102,12 +116,51 @@ def run_images(
     HostAbsentError
         If Java or the jars are missing.
     """
-    _check(package, images, tile, threads)
-    _make_folder(out)
+    twice = [stem for stem, count in Counter(image.stem for image in images).items() if count > 1]
+    if twice:
+        raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
+    runs = [Run(package, (image,), out) for image in images]
+    return run_packages(runs, tile=tile, threads=threads, on_line=on_line)
+
+
+def run_packages(
+    runs: Sequence[Run],
+    *,
+    tile: int | None = None,
+    threads: int | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> list[ImageResult]:
+    """Restore images with several packages in one headless ImageJ; a run that fails does not stop the others.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The result of each is `<stem of its first image>.tif`, for a package of several outputs
+        `<stem>_<output id>.tif`.
+    tile, threads, on_line
+        As for `run_images`.
+
+    Returns
+    -------
+    list of ImageResult
+        In the order of `runs`.
+    """
+    for name, value in (("tile", tile), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
+    for run in runs:
+        _require_package(run.package)
+    for out in dict.fromkeys(run.out for run in runs):
+        _make_folder(out)
     job = {
-        "package": str(package.resolve()),
-        "images": [str(image.resolve()) for image in images],
-        "out": str(out.resolve()),
+        "runs": [
+            {
+                "package": str(run.package.resolve()),
+                "images": [str(image.resolve()) for image in run.images],
+                "out": str(run.out.resolve()),
+            }
+            for run in runs
+        ],
         "tile": tile or 0,
         "threads": threads or 0,
         "fiji_scripts": str(fiji_scripts()),
@@ -118,18 +171,12 @@ def run_images(
         path.write_text(json.dumps(job), encoding="utf-8")
         done, ending = _run_worker(path, on_line or (lambda _: None))
     lost = {"message": f"ImageJ ended before this image was done: {ending}"}
-    return [_result(image, done.get(number, lost)) for number, image in enumerate(images)]
+    return [_result(run.images[0], done.get(number, lost)) for number, run in enumerate(runs)]
 
 
-def _check(package: Path, images: Sequence[Path], tile: int | None, threads: int | None) -> None:
-    if not (package / "rdf.yaml").is_file():
+def _require_package(package: Path) -> None:
+    if not any((package / name).is_file() for name in DESCRIPTIONS):
         raise ZooferryError(f"{package} holds no rdf.yaml: give the folder of an unpacked bioimage.io model")
-    for name, value in (("tile", tile), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
-    twice = [stem for stem, count in Counter(image.stem for image in images).items() if count > 1]
-    if twice:
-        raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
 
 
 def _make_folder(out: Path) -> None:
@@ -191,12 +238,15 @@ def _environment() -> dict[str, str]:
 
 
 def _result(image: Path, event: dict[str, Any]) -> ImageResult:
+    results = {name: Path(path) for name, path in event.get("results", {}).items()}
     return ImageResult(
         source=image,
-        result=Path(event["result"]) if event.get("result") else None,
+        result=next(iter(results.values()), None),
         message=event.get("message", ""),
         seconds=float(event.get("seconds", 0.0)),
         engine=event.get("engine", ""),
         inference_seconds=float(event.get("inference_seconds", 0.0)),
         cpu_seconds=float(event.get("cpu_seconds", 0.0)),
+        unsupported=bool(event.get("unsupported", False)),
+        results=results,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -32,9 +33,9 @@ def main(arguments: list[str]) -> int:
     jimport("ij.macro.Interpreter").batchMode = True  # results are shown without a window
     interpreter = _interpreter(jimport, Path(job["fiji_scripts"]) / "lib")
     failed = 0
-    for number, image in enumerate(job["images"]):
+    for number, run in enumerate(job["runs"]):
         begin, cpu_begin = time.perf_counter(), time.process_time()
-        event = _restore(jimport, interpreter, job, Path(image))
+        event = _restore(jimport, interpreter, {**job, **run})
         failed += bool(event["message"])
         seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
         _tell({"number": number, "seconds": seconds, "cpu_seconds": cpu_seconds, **event})
@@ -48,37 +49,48 @@ def _interpreter(jimport: Any, library: Path) -> Any:
     return interpreter
 
 
-def _restore(jimport: Any, interpreter: Any, job: dict[str, Any], path: Path) -> dict[str, Any]:
-    # one image: open, run the script, write
+def _restore(jimport: Any, interpreter: Any, run: dict[str, Any]) -> dict[str, Any]:
+    # one image, or one per input: open, run the script, write
     import jpype
 
+    name = Path(run["images"][0]).name
     try:
-        image = _open(jimport, path, scratch=Path(job["out"]))
-        interpreter.set("image", image)
-        interpreter.set("model", jimport("java.io.File")(job["package"]))
-        interpreter.set("tile", job["tile"])
-        interpreter.set("threads", job["threads"])
-        interpreter.execfile(str(Path(job["fiji_scripts"]) / SCRIPT))
+        images = [_open(jimport, Path(path), scratch=Path(run["out"])) for path in run["images"]]
+        interpreter.set("image", images[0] if len(images) == 1 else jimport("java.util.ArrayList")(images))
+        interpreter.set("model", jimport("java.io.File")(run["package"]))
+        interpreter.set("tile", run["tile"])
+        interpreter.set("threads", run["threads"])
+        interpreter.execfile(str(Path(run["fiji_scripts"]) / SCRIPT))
         details = json.loads(_text(interpreter, "details"))
-        restored = interpreter.get("restored", jimport("ij.ImagePlus"))
-        if restored is None:
-            return {"message": _text(interpreter, "status")}
-        result = _write(jimport, restored, Path(job["out"]) / f"{path.stem}.tif")
-        image.close()
-        restored.close()
+        if not details["ok"]:
+            return {"message": _text(interpreter, "status"), "unsupported": details["unsupported"]}
+        restored = list(interpreter.get("results", jimport("java.util.List")))
+        paths = {
+            output: str(_write(jimport, image, _result_path(run, output, len(restored))))
+            for output, image in zip(details["outputs"], restored, strict=True)
+        }
+        for image in images + restored:
+            image.close()
         return {
             "message": "",
-            "result": str(result),
+            "results": paths,
             "engine": details["engine"],
             "inference_seconds": details["inference_seconds"],
         }
     except ZooferryError as problem:
         return {"message": str(problem)}
     except OSError as problem:
-        return {"message": f"{path.name}: {problem}"}
+        return {"message": f"{name}: {problem}"}
     except jpype.JException as problem:  # whatever Java throws concerns this image only
         print(problem.stacktrace(), flush=True)
-        return {"message": f"{path.name}: {' '.join(str(problem).split())[:500]}"}
+        return {"message": f"{name}: {' '.join(str(problem).split())[:500]}"}
+
+
+def _result_path(run: dict[str, Any], output: str, outputs: int) -> Path:
+    stem = Path(run["images"][0]).stem
+    return Path(run["out"]) / (
+        f"{stem}.tif" if outputs == 1 else f"{stem}_{re.sub(r'[^-.0-9A-Za-z]+', '_', output)}.tif"
+    )
 
 
 def _open(jimport: Any, path: Path, *, scratch: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,35 +13,36 @@ from zooferry.axes import label_axes
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import HostRun
 from zooferry.images import read_image, write_image
-from zooferry.package import OpenPackage, open_package
+from zooferry.package import open_package
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from zooferry.package import TensorSpec
 
-IMAGE_AXES = {"batch": "t", "channel": "c", "z": "z", "y": "y", "x": "x"}
+IMAGE_AXES = {"batch": "t", "time": "t", "channel": "c", "z": "z", "y": "y", "x": "x"}
 
 
 def run(package: Path, scratch: Path) -> HostRun:
-    """Restore the package's raw test input in a headless ImageJ.
+    """Restore the package's raw test inputs in a headless ImageJ.
 
     Parameters
     ----------
     package : Path
         Package folder or zip.
     scratch : Path
-        Folder for ``test_input.tif`` and ImageJ's result.
+        Folder for ``test_input.tif`` (further inputs: ``test_input_1.tif`` ...) and ImageJ's results.
 
     Returns
     -------
     HostRun
-        The one output as float32 with the axes of the rdf's output tensor.
+        The outputs as float32 with the axes of the rdf's output tensors.
 
     Raises
     ------
     HostAbsentError
-        No Java, or a package that cannot be run on image files (several inputs or outputs, unknown axes).
+        No Java, a package that cannot be run on image files (unknown axes), or one that asks for what ImageJ cannot
+        do yet.
     ZooferryError
         ImageJ says that it failed.
     """
@@ -50,18 +52,24 @@ def run(package: Path, scratch: Path) -> HostRun:
     if reason:
         raise HostAbsentError(reason)
     with open_package(package) as opened:
-        given, wanted = _single_tensors(opened)
-        image = write_image(scratch / "test_input.tif", as_image(given))
-        (result,) = imagej.run_images(opened.folder, [image], scratch / "restored")
-    if result.result is None:
+        require_images((*opened.inputs, *opened.outputs))
+        names = [f"test_input_{number}.tif" if number else "test_input.tif" for number in range(len(opened.inputs))]
+        images = [write_image(scratch / n, as_image(t)) for n, t in zip(names, opened.inputs, strict=True)]
+        (result,) = imagej.run_packages([imagej.Run(opened.folder, tuple(images), scratch / "restored")])
+    if result.unsupported:
+        raise HostAbsentError(result.message)
+    if result.message:
         raise ZooferryError(result.message)
-    restored = to_tensor(read_image(result.result), wanted)
-    return HostRun(f"ImageJ {imagej.imagej_version()}, {result.engine}", {wanted.id: restored})
+    restored = {t.id: to_tensor(read_image(result.results[t.id]), t) for t in opened.outputs}
+    return HostRun(f"ImageJ {imagej.imagej_version()}, {result.engine}", restored)
 
 
 def as_image(tensor: TensorSpec) -> xr.DataArray:
     """The stored test tensor as an image with its pixel size; axes of length 1 are dropped."""
-    image = label_axes(tensor.test_array(), tuple(IMAGE_AXES[axis] for axis in tensor.axes))
+    array, names = tensor.test_array(), _image_axes(tensor)
+    if len(names) < len(tensor.axes):  # a batch of one time series
+        array = array.squeeze(tensor.axes.index("batch"))
+    image = label_axes(array, names)
     if tensor.pixel_size:
         image.attrs.update(pixel_size=dict(tensor.pixel_size), unit=tensor.unit)
     return image
@@ -69,21 +77,31 @@ def as_image(tensor: TensorSpec) -> xr.DataArray:
 
 def to_tensor(image: xr.DataArray, tensor: TensorSpec) -> np.ndarray:
     """An image with the axes of `tensor`; axes that the file has lost have length 1."""
-    names = [IMAGE_AXES[axis] for axis in tensor.axes]
+    if not {"y", "x"} & set(tensor.axes):  # ImageJ gives a vector as an image of one row
+        return np.asarray(image.values.reshape([-1 if axis == "channel" else 1 for axis in tensor.axes]))
+    names = _image_axes(tensor)
     with contextlib.suppress(ValueError):
         missing = [name for name in names if name not in image.dims]
-        return np.asarray(image.expand_dims(missing).transpose(*names).values)
+        array = np.asarray(image.expand_dims(missing).transpose(*names).values)
+        return array if len(names) == len(tensor.axes) else np.expand_dims(array, tensor.axes.index("batch"))
     raise ZooferryError(f"the result has axes {' '.join(map(str, image.dims))}, expected {' '.join(names)}")
 
 
-def _single_tensors(opened: OpenPackage) -> tuple[TensorSpec, TensorSpec]:
-    if len(opened.inputs) != 1 or len(opened.outputs) != 1:
-        raise HostAbsentError(
-            f"the package has {len(opened.inputs)} inputs and {len(opened.outputs)} outputs; "
-            "this host takes one image and returns one"
-        )
-    for tensor in (opened.inputs[0], opened.outputs[0]):
+def require_images(tensors: Sequence[TensorSpec]) -> None:
+    """Refuse tensors that are no image files.
+
+    Raises
+    ------
+    HostAbsentError
+        An axis has no place in an ImageJ image.
+    """
+    for tensor in tensors:
         unknown = [axis for axis in tensor.axes if axis not in IMAGE_AXES]
         if unknown:
             raise HostAbsentError(f"axis {unknown[0]!r} of {tensor.id!r} has no place in an ImageJ image")
-    return opened.inputs[0], opened.outputs[0]
+
+
+def _image_axes(tensor: TensorSpec) -> tuple[str, ...]:
+    # a batch of time series has no place in an image: only one of them
+    axes = [axis for axis in tensor.axes if axis != "batch" or "time" not in tensor.axes]
+    return tuple(IMAGE_AXES[axis] for axis in axes)

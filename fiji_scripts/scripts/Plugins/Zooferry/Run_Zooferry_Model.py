@@ -7,7 +7,8 @@
 #@output String details
 """Plugins > Zooferry > Run Zooferry Model: restore the image with a bioimage.io package.
 
-The result is a new 32-bit image called <name>_restored; the input stays as it is. Fiji fills the parameters above;
+The result is a new 32-bit image called <name>_restored; the input stays as it is. A model of several outputs gives
+one image for each, called <name>_<output id>. Fiji fills the parameters above;
 plain ImageJ takes them from the macro's option string or asks in a dialog.
 """
 
@@ -18,7 +19,8 @@ try:
 except NameError:
     settings = ask.run_settings()
 
-restored, status, details = None, "cancelled", "{}"
+results, status, details = [], "cancelled", "{}"
 if settings is not None:
-    restored, status, details = run.command(*settings)
-    run.tell(restored, status)
+    results, status, details = run.command(*settings)
+    run.tell(results, status)
+restored = results[0] if results else None

@@ -1,0 +1,103 @@
+"""How one image goes through the network: padded sizes, windows, and where a tensor's pixels lie. Pure."""
+
+from . import grid, tiling
+
+# larger windows gain nothing: the first touch of their memory costs more than the halo of smaller ones
+LARGEST_WINDOW = {2: 1152 * 1152, 3: 64 * 256 * 256}
+
+
+class Plan(object):
+    """Sizes and windows along (depth) Y X, in pixels.
+
+    Parameters
+    ----------
+    model : dict
+        See description.read_model.
+    lengths : dict
+        Axis -> pixels of the image.
+    tile : int
+        Length asked for; 0: automatic.
+    affordable : int
+        Pixels of one channel that the memory allows in a window.
+    """
+
+    def __init__(self, model, lengths, tile, affordable):
+        axes = model["grid"]
+        for axis in axes:
+            grid.require_fixed(lengths[axis["name"]], axis, model["name"])
+        self.names = [axis["name"] for axis in axes]
+        self.depth = ([name for name in self.names if name in grid.DEPTHS] + ["z"])[0]
+        self.lengths = dict((name, lengths[name]) for name in self.names)
+        padded = [tiling.padded_length(lengths[axis["name"]], axis["min"], axis["step"]) for axis in axes]
+        if tile:
+            sizes = tiling.fit_tile(tile, padded, axes)
+        else:
+            channels = max(tensor["channels"] for tensor in model["inputs"] + model["outputs"])
+            sizes = tiling.choose_tile(padded, axes, min(LARGEST_WINDOW[len(axes)], affordable // channels))
+        self.padded = dict(zip(self.names, padded))
+        self.tile = dict(zip(self.names, sizes))
+        self.windows = dict(
+            (axis["name"], tiling.plan_tiles(length, size, axis["halo"], axis["step"] or 1, axis["min"]))
+            for length, size, axis in zip(padded, sizes, axes)
+        )
+
+    def tile_text(self):
+        """Such as 64 x 256 x 256."""
+        return " x ".join("%d" % self.tile[name] for name in self.names)
+
+    def places(self):
+        """One dict per window: axis -> (start, keep_from, keep_to), z of one pixel for a 2D model."""
+        windows = [self.windows.get(name, [(0, 0, 1)]) for name in (self.depth, "y", "x")]
+        triples = [(z, y, x) for z in windows[0] for y in windows[1] for x in windows[2]]
+        inside = [one for one in triples if all(w[1] < n for w, n in zip(one, self._image_sizes()))]
+        return [dict(zip((self.depth, "y", "x"), one)) for one in inside]
+
+    def _image_sizes(self):
+        return [self.lengths.get(name, 1) for name in (self.depth, "y", "x")]
+
+    def padded_sizes(self):
+        """Padded image along depth Y X."""
+        return [self.padded.get(name, 1) for name in (self.depth, "y", "x")]
+
+    def input_box(self, place):
+        """The window along depth Y X: ((start, size), ...)."""
+        return [(place[name][0], self.tile.get(name, 1)) for name in (self.depth, "y", "x")]
+
+    def output_box(self, place, tensor):
+        """What to keep of an output's window: along depth Y X ((first in the window, from, to), ...)."""
+        return [self._kept(place[name], tensor["sizes"].get(name), name) for name in (self.depth, "y", "x")]
+
+    def _kept(self, window, size, name):
+        if size is None:
+            return (0, 0, 1)
+        if len(self.windows.get(name, [0])) == 1:
+            return (0, 0, grid.out_length(size, self.lengths.get(name, 1)))
+        start, keep_from, keep_to = [int(round(position * size["ratio"])) for position in window]
+        return (keep_from - start, keep_from, min(keep_to, grid.out_length(size, self.lengths[name])))
+
+    def output_sizes(self, tensor):
+        """The whole output along depth Y X."""
+        sizes = [tensor["sizes"].get(name) for name in (self.depth, "y", "x")]
+        lengths = self._image_sizes()
+        return [1 if size is None else grid.out_length(size, n) for size, n in zip(sizes, lengths)]
+
+    def shape(self, tensor):
+        """Of one window's tensor, in network order."""
+        return [self._length(axis, tensor) for axis in tensor["axes"]]
+
+    def _length(self, axis, tensor):
+        if axis == "batch":
+            return 1
+        if axis == "channel":
+            return tensor["channels"]
+        if "sizes" in tensor:
+            return grid.out_length(tensor["sizes"][axis], self.tile.get(axis, 1))
+        return self.tile[axis]
+
+    def strides(self, tensor):
+        """How far apart neighbours along channel, depth, Y and X lie in one window's buffer; 0: no such axis."""
+        strides, step = {}, 1
+        for axis, length in reversed(list(zip(tensor["axes"], self.shape(tensor)))):
+            strides[axis] = step
+            step *= length
+        return [strides.get(name, 0) for name in ("channel", self.depth, "y", "x")]
