@@ -23,6 +23,7 @@ from zooferry.files import write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
+from zooferry.linting import PROFILES, lint
 from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files
 from zooferry.report import CheckReport, HostRow, OutputArrays, write_check_report
 from zooferry.trust import why_untrusted
@@ -42,6 +43,7 @@ def check_package(
     on_line: OnLine | None = None,
     seconds: float = SECONDS,
     trust_code: bool = False,
+    profiles: Sequence[str] = (),
 ) -> CheckReport:
     """Run a package in every host and compare the numbers.
 
@@ -59,6 +61,8 @@ def check_package(
         Wall time that one host may take.
     trust_code : bool
         Whether Python code that the package brings may be run; else the hosts that need it are skipped.
+    profiles : sequence of str
+        Linter profiles (``fiji``, ``zoo``) whose errors make the check fail; the report shows both in any case.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def check_package(
                 rows.append(_row(name, result, opened, arrays))
                 say(rows[-1].line())
         rows.sort(key=lambda row: names.index(row.host))
-        report = _report(package, opened, spec, rows, arrays)
+        findings = tuple(lint(opened, profiles or tuple(PROFILES) if out else profiles))
+        report = replace(_report(package, opened, spec, rows, arrays), findings=findings, profiles=tuple(profiles))
     return report if out is None else _write(report, arrays, out)
 
 

@@ -220,6 +220,8 @@ def _add_check(commands: Commands) -> None:
     p = commands.add_parser("check", help="run a package in every host and compare the numbers")
     p.add_argument("model", type=Path, metavar="model.zip")
     p.add_argument("--host", action="append", metavar="NAME", help="only this host; may be repeated")
+    p.add_argument("--profile", action="append", metavar="NAME", help="fiji or zoo: the linter's errors count")
+    p.add_argument("--trust-code", action="store_true", help="let the package's own Python code run")
     p.add_argument("--out", type=Path, metavar="DIR", help="where report.json and report.html go")
     p.set_defaults(run=_check)
 
@@ -227,7 +229,19 @@ def _add_check(commands: Commands) -> None:
 def _check(options: argparse.Namespace) -> int:
     from zooferry.check import check_package
 
-    report = check_package(options.model, hosts=options.host, out=options.out, on_line=say)
+    profiles = tuple(options.profile or ())
+    report = check_package(
+        options.model,
+        hosts=options.host,
+        out=options.out,
+        on_line=say,
+        trust_code=options.trust_code,
+        profiles=profiles,
+    )
+    if profiles:
+        from zooferry.linting import text
+
+        print(text(report.findings))
     return 0 if report.passed else 1
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from zooferry import __version__
 from zooferry.comparison import Comparison, short_number, spaced
 from zooferry.files import write_text
+from zooferry.profiles.findings import LintFinding
 
 if TYPE_CHECKING:
     from zooferry.figures import PictureRow
@@ -92,12 +93,20 @@ class CheckReport:
     spec: Mapping[str, Any]
     hosts: tuple[HostRow, ...]
     outputs: tuple[OutputArrays, ...] = ()
+    findings: tuple[LintFinding, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether the description is valid, a host ran, and every host that ran passed."""
+        """The description is valid, a host ran, every host that ran passed, and no profile asked for has an error."""
         ran = [row for row in self.hosts if row.status != "skipped"]
-        return self.spec.get("status") == "passed" and bool(ran) and all(row.status == "passed" for row in ran)
+        errors = [f for f in self.findings if f.severity == "error" and f.profile in self.profiles]
+        return (
+            self.spec.get("status") == "passed"
+            and bool(ran)
+            and all(row.status == "passed" for row in ran)
+            and not errors
+        )
 
     def with_hosts(self, hosts: Iterable[HostRow]) -> CheckReport:
         """The same report with other rows."""
@@ -111,6 +120,7 @@ class CheckReport:
             "zooferry": self.zooferry,
             "spec": dict(self.spec),
             "hosts": [row.to_json() for row in self.hosts],
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
 
