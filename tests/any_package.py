@@ -23,6 +23,7 @@ def write_network(path: Path, nodes: Sequence[Any], inputs: Mapping[str, int], o
     wanted = [make(name, FLOAT, [f"{name}{i}" for i in range(n)]) for name, n in outputs.items()]
     graph = helper.make_graph(list(nodes), "tiny", given, wanted)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save(model, str(path))
     return path
 

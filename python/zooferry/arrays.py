@@ -6,6 +6,7 @@ Limits: 2 GiB, 8 axes, plain numbers, as many bytes in the file as the header sa
 from __future__ import annotations
 
 import math
+import tokenize
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +19,10 @@ from zooferry.errors import ZooferryError
 MAX_BYTES = 2 << 30
 MAX_AXES = 8
 KINDS = "biuf"  # bool, integers, floating point
+DAMAGED = (
+    ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError,
+    tokenize.TokenError,
+)  # fmt: skip  # what numpy raises on damaged headers
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -34,7 +39,7 @@ def read_array(path: Path) -> np.ndarray:
             _require_plain(path, *_header(file), path.stat().st_size - file.tell())
             file.seek(0)
             array: np.ndarray = np.load(file, allow_pickle=False)
-    except (ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError) as error:
+    except DAMAGED as error:
         said = " ".join(str(error).split())[:160]
         raise ZooferryError(f"{path.name}: not a numpy array ({said}); package the model again") from error
     if array.size == 0:

@@ -208,6 +208,7 @@ def inside(folder: Path, source: Any) -> Path:
     try:
         path = (folder / said).resolve()
         within = path.is_relative_to(folder.resolve())
+        path.is_file()  # the system says whether it could be a name
     except (ValueError, OSError, RuntimeError) as error:  # a NUL; a name too long; links in a circle
         raise ZooferryError(f"rdf.yaml names the file {said[:80]!r}, which is no file name; refused") from error
     if not within:
