@@ -16,7 +16,10 @@ import yaml
 from zooferry.card import read_card
 from zooferry.errors import ZooferryError
 from zooferry.images import read_image
+from zooferry.linting import lint
+from zooferry.package import open_package, package_model
 from zooferry.packager import package_run
+from zooferry.prediction import predict
 
 NAMES = ["n2v", "care", "care3d"]
 
@@ -105,6 +108,27 @@ def test_same_run_gives_the_same_bytes(runs, tmp_path):
         command = [sys.executable, "-m", "zooferry", "package", str(runs["n2v"]), "--out", str(tmp_path / name)]
         subprocess.run(command, check=True, env=environment, capture_output=True)
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+
+
+def test_baked_package_gives_the_same_numbers_without_preprocessing(runs, packages, tmp_path):
+    path = package_run(runs["care"], tmp_path / "baked.zip", card=None, say=print, bake=True)
+    with open_package(path) as inside, open_package(packages["care"]) as outside:
+        assert [o["id"] for o in inside.inputs[0].operations] == ["ensure_dtype"]
+        assert inside.outputs[0].halo == (0, 0, 0, 0)
+        np.testing.assert_allclose(
+            inside.outputs[0].test_array(), outside.outputs[0].test_array(), rtol=1e-4, atol=1e-5
+        )
+        image = inside.inputs[0].test_array()
+        for weights in ("onnx", "torchscript"):
+            restored = predict(package_model(inside, weights=weights), image[0])
+            np.testing.assert_allclose(restored, outside.outputs[0].test_array()[0], rtol=1e-4, atol=1e-5)
+        assert not [f for f in lint(inside, ["fiji"]) if f.severity != "note" or f.rule == "fiji-percentiles"]
+
+
+def test_baking_is_refused_where_it_would_do_nothing(runs, tmp_path):
+    with pytest.raises(ZooferryError, match="n2v scales by fixed numbers, equal in every host; leave --bake away"):
+        package_run(runs["n2v"], tmp_path / "m.zip", card=None, say=print, bake=True)
+    assert not any(tmp_path.iterdir())
 
 
 def test_card_fills_the_description(runs, tmp_path):

@@ -197,6 +197,7 @@ def _add_package(commands: Commands) -> None:
     p.add_argument("run_folder", type=Path, metavar="RUN", nargs="?")
     p.add_argument("--card", type=Path, metavar="card.yaml", help="authors, licence, tags ...")
     p.add_argument("--init-card", type=Path, metavar="card.yaml", help="write a card to fill in, and stop")
+    p.add_argument("--bake", action="store_true", help="percentile normalisation inside the network; whole images only")
     p.add_argument("--out", type=Path, metavar="model.zip")
     p.set_defaults(run=_package)
 
@@ -212,7 +213,7 @@ def _package(options: argparse.Namespace) -> int:
         raise ZooferryError("a run and a name for the package are needed: zooferry package RUN --out model.zip")
     from zooferry.packager import package_run
 
-    print(package_run(options.run_folder, options.out, card=options.card, say=say))
+    print(package_run(options.run_folder, options.out, card=options.card, say=say, bake=options.bake))
     return 0
 
 

@@ -23,7 +23,7 @@ from zooferry.images import read_image, write_image
 from zooferry.networks import unet
 from zooferry.package import open_package
 from zooferry.prediction import Model, predict
-from zooferry.runs import build_trained_network, geometry, open_run
+from zooferry.runs import baked, build_trained_network, geometry, open_run
 
 FORMAT = "0.5.12"
 INPUT, OUTPUT = "raw", "restored"
@@ -31,7 +31,7 @@ OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_mo
 Say = Callable[[str], None]
 
 
-def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
+def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool = False) -> Path:
     """Package a run.
 
     Parameters
@@ -44,6 +44,8 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
         YAML file with what people must say about the model.
     say : callable
         Gets the progress line by line.
+    bake : bool
+        Put the percentile normalisation inside the network, for hosts whose percentiles differ.
 
     Returns
     -------
@@ -59,13 +61,15 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
     if out.suffix != ".zip":
         raise ZooferryError(f"{out}: a package is a zip; choose a name that ends in .zip")
     content = run_folder.read_run(run)
+    if bake:
+        content = baked(content)
     said = read_card(card)
     make_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
         parts = Path(scratch) / "parts"
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
-        example = _write_tensors(run, parts)
+        example = _write_tensors(run, parts, content)
         deviations = _write_weights(run, parts, content)
         description = _describe(run, parts, content, said)
         readme = model_readme.write(run, content, description, example, deviations)
@@ -80,10 +84,12 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say) -> Path:
     return out
 
 
-def _write_tensors(run: Path, parts: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _write_tensors(
+    run: Path, parts: Path, content: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Test tensors and sample images; the test output is the re-loaded model's on the raw example."""
     raw = read_image(run / "example_input.tif")
-    model = open_run(run)
+    model = open_run(run, content)
     array = next(array for _, array in axes.samples(raw, model.dims))
     restored = predict(model, array)
     np.save(parts / "test_input.npy", array[np.newaxis])
@@ -107,7 +113,7 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
     """All three formats, each compared with the network on three sizes and two batches; the worst differences."""
     from zooferry import weights
 
-    network = build_trained_network(run)
+    network = build_trained_network(run, content)
     dims, channels = int(content["dims"]), int(content["channels"][0])
     shape = geometry(content)
     sizes = [tuple(m + n * s for m, s in zip(shape["minimum"], shape["step"], strict=True)) for n in (0, 1, 3)]
@@ -214,7 +220,8 @@ def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
     from zooferry.weights import OPSET
 
     version = torch.__version__.partition("+")[0]
-    architecture = {"source": "unet.py", "callable": "UNet", "kwargs": content["network"]["arguments"]}
+    name = content["network"]["architecture"].partition(".")[2]
+    architecture = {"source": "unet.py", "callable": name, "kwargs": content["network"]["arguments"]}
     return {
         "pytorch_state_dict": {
             "source": "weights.pt", "architecture": architecture, "pytorch_version": version, "parent": None,

@@ -26,6 +26,7 @@ from zooferry.training_data import RawData, RawSample, prepare, read_training_da
 Say = Callable[[str], None]
 EXAMPLE_SIDE = {2: 256, 3: 128}
 EXAMPLE_DEPTH = 32
+ARCHITECTURES = {"unet.UNet": unet.UNet, "unet.PercentileUNet": unet.PercentileUNet}
 
 
 def train_method(
@@ -207,28 +208,45 @@ def _inference_seconds(run: Path) -> float:
     return round(time.monotonic() - started, 3)
 
 
-def build_trained_network(run: Path) -> torch.nn.Module:
-    """The run's network with its best weights, in evaluation mode.
+def baked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """run.json's content with the percentile normalisation inside the network, for whole images only.
+
+    Raises
+    ------
+    ZooferryError
+        The method does not normalise by percentiles.
+    """
+    (scale,) = [o["kwargs"] for o in content["preprocessing"] if o["id"] == "scale_range"] or [None]
+    if scale is None:
+        raise ZooferryError(f"{content['method']} scales by fixed numbers, equal in every host; leave --bake away")
+    inside = {"low": scale["min_percentile"], "high": scale["max_percentile"], "eps": scale["eps"]}
+    network = {"architecture": "unet.PercentileUNet", "arguments": content["network"]["arguments"] | inside}
+    plain = [o for o in content["preprocessing"] if o["id"] == "ensure_dtype"][:1]
+    return {**content, "network": network, "preprocessing": plain, "baked": True}
+
+
+def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -> torch.nn.Module:
+    """The run's network with its best weights, in evaluation mode; `content` stands in for run.json (see `baked`).
 
     Raises
     ------
     ZooferryError
         The folder is no run, or nothing was trained yet.
     """
-    content = run_folder.read_run(run)
+    content = content or run_folder.read_run(run)
     weights = run / "best.pt"
     if not weights.exists():
         raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
-    network = unet.UNet(**content["network"]["arguments"])
+    network: torch.nn.Module = ARCHITECTURES[content["network"]["architecture"]](**content["network"]["arguments"])
     network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     return network.eval()
 
 
-def open_run(run: Path) -> Model:
-    """A run folder as a model for prediction."""
-    content = run_folder.read_run(run)
+def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
+    """A run folder as a model for prediction; `content` stands in for run.json (see `baked`)."""
+    content = content or run_folder.read_run(run)
     dims = int(content["dims"])
-    network = fitting_layout(build_trained_network(run), dims)
+    network = fitting_layout(build_trained_network(run, content), dims)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
 
@@ -257,6 +275,8 @@ def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     dims = int(content["dims"])
     depth, kernel = (int(content["network"]["arguments"][k]) for k in ("depth", "kernel"))
     step, halo = unet.step(depth), unet.halo(depth, kernel)
+    if content.get("baked"):
+        halo = 0  # never tiled
     minimum = 2 * halo + step
     return {
         "step": (step,) * dims,

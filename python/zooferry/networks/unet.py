@@ -82,6 +82,44 @@ class UNet(nn.Module):
         return image + restored if self.residual else restored
 
 
+class PercentileUNet(UNet):
+    """A U-Net that scales its raw input by percentiles of the whole image itself.
+
+    For hosts whose own percentiles differ (JDLL takes them without interpolation). A tile has other percentiles than
+    its image, so it must see whole images.
+
+    Parameters
+    ----------
+    low, high : float
+        Percentiles (0-100) over channels and space that become 0 and 1, linearly interpolated as numpy does.
+    eps : float
+        Added to their difference.
+    **arguments
+        Of :class:`UNet`.
+    """
+
+    def __init__(self, low: float, high: float, eps: float = 1e-6, **arguments: int) -> None:
+        super().__init__(**arguments)  # type: ignore[arg-type]
+        self.low, self.high, self.eps = low, high, eps
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Restore a batch B C (Z) Y X of raw grey values; each image is scaled by itself."""
+        values = torch.sort(image.flatten(1), dim=1)[0]
+        low, high = (_percentile(values, q).reshape([-1] + [1] * (image.dim() - 1)) for q in (self.low, self.high))
+        return super().forward((image - low) / (high - low + self.eps))
+
+
+def _percentile(values: torch.Tensor, percent: float) -> torch.Tensor:
+    """Percentile of sorted rows B N; the rank is computed in float64, as float32 cannot count beyond 16 million."""
+    last = torch.as_tensor(values.shape[1]) - 1
+    rank = last.to(torch.float64) * (percent / 100)
+    below = torch.floor(rank)
+    part = (rank - below).to(values.dtype)
+    lower = values.index_select(1, below.to(torch.int64).reshape(1))
+    upper = values.index_select(1, torch.ceil(rank).to(torch.int64).reshape(1))
+    return lower + (upper - lower) * part
+
+
 def _convolution(dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
     return nn.Conv2d if dims == 2 else nn.Conv3d
 
