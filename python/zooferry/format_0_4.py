@@ -72,6 +72,8 @@ def _axis(letter: str, size: Any) -> dict[str, Any]:
 def _referring_axis(letters: str, number: int, shape: Entry, given: Mapping[str, Entry]) -> dict[str, Any]:
     """Format 0.4 says out = in * scale + 2 * offset; format 0.5 says out = in * in_scale / out_scale + offset."""
     letter, tensor = letters[number], str(shape["reference_tensor"])
+    if tensor not in given:
+        tensor = tensor.partition(".")[0]  # "tensor.axis", an older spelling
     scale, offset = shape["scale"][number], int(2 * shape["offset"][number])
     if not scale:  # an axis that the input does not have
         return _axis(letter, offset)

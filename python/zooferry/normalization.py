@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from zooferry.errors import ZooferryError
-from zooferry.instance_steps import make_labels, missing_library
+from zooferry.instance_steps import LIBRARIES, make_labels, missing_library
 
 Operation = Mapping[str, Any]
 Labelled = tuple[np.ndarray, tuple[str, ...]]  # an array and its axis ids
@@ -98,7 +98,10 @@ def apply_operations(
             if name in STATISTICS:
                 source = kwargs.pop("reference_tensor", None) or own
                 kwargs["of"] = (array, ids) if source is None else references[source]
-            array = OPERATIONS[name](array, ids, **kwargs)
+            done = OPERATIONS[name](array, ids, **kwargs)
+            if done.shape != array.shape and name not in LIBRARIES:
+                raise ValueError(f"it would turn shape {array.shape} into {done.shape}")
+            array = done
         except KeyError as error:
             raise ZooferryError(f"processing step {name!r} refers to the input {error}, which is not there") from error
         except (TypeError, ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:

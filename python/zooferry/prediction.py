@@ -8,6 +8,7 @@ is the padded image's edge. With a halo that covers the network's reach, tiled a
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from zooferry.normalization import Operation, apply_operations
 Network = Callable[[np.ndarray], np.ndarray]
 Tile = tuple[int, int, int]  # start, first kept pixel, end of the kept pixels; all in pixels of the padded image
 INPUT = "input"
+MAX_MIRRORED = 1 << 28  # values, 1 GiB as float32
 DEFAULT_TILE_PIXELS = {2: 1024 * 1024, 3: 64 * 256 * 256}
 
 
@@ -106,7 +108,16 @@ def pad(image: np.ndarray, step: Sequence[int], minimum: Sequence[int]) -> np.nd
 
 
 def mirror(image: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
-    """Mirror the high end of every axis that is shorter than `lengths` says, without repeating the border pixel."""
+    """Mirror the high end of every axis that is shorter than `lengths` says, without repeating the border pixel.
+
+    Raises
+    ------
+    ZooferryError
+        The result would be larger than `MAX_MIRRORED` and many times the image: a description asks for the absurd.
+    """
+    values = math.prod(max(n, goal) for n, goal in zip(image.shape, lengths, strict=True))
+    if values > max(MAX_MIRRORED, 16 * image.size):
+        raise ZooferryError(f"the model wants at least shape {tuple(lengths)}; this image has {image.shape}; refused")
     for axis, (size, goal) in enumerate(zip(image.shape, lengths, strict=True)):
         if goal > size:
             width = [(0, 0)] * image.ndim

@@ -38,6 +38,8 @@ from zooferry.running import infer_arrays
 SECONDS = 5.0
 FOUND_SEEDS = {  # seeds that once found something, and what
     187: "a damaged .npy header made numpy raise tokenize.TokenError",
+    5440: "a vector of no gains made an empty array",
+    5681: "a minimum of 2147483648 pixels asked for 96 GiB",
 }
 WORDS = [
     b"*a", b"&a ", b"!!python/object:os.system ", b"[", b"{", b"- ", b": ", b"\0", b"../", b"/etc/passwd", b"1e999",
@@ -99,7 +101,7 @@ def mutate_content(rng: random.Random, content: dict[str, Any]) -> dict[str, Any
         container, key = rng.choice(list(places(content)) or [(content, "type")])
         action = rng.randrange(4)
         if action == 0:
-            container[key] = rng.choice(VALUES)
+            container[key] = copy.deepcopy(rng.choice(VALUES))  # shared ones could hold themselves
         elif action == 1:
             del container[key]
         elif action == 2 and isinstance(container, list):
