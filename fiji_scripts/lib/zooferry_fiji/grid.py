@@ -79,8 +79,12 @@ def read_sizes(output, axes, inputs, model):
 
 
 def out_length(size, length):
-    """Pixels of an output of `size` (see `read_sizes`) for `length` pixels of the input."""
-    return int(math.floor(length * size["ratio"] + size["offset"] + 1e-6))
+    """Pixels of an output of `size` (see `read_sizes`) for `length` pixels of the input; halves become even."""
+    exact = length * size["ratio"]
+    whole = int(math.floor(exact + 0.5))
+    if whole - exact == 0.5 and whole % 2:
+        whole -= 1
+    return whole + size["offset"]
 
 
 def _grid_axis(axis):

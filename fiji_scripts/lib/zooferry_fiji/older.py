@@ -87,9 +87,10 @@ def _ensure(dtype):
 
 
 def _step(step, tensor_axes):
-    identifier, kwargs = step["name"], dict(step.get("kwargs") or {})
+    identifier, given = step["name"], step.get("kwargs") or {}
+    kwargs = dict((key, value) for key, value in given.items() if value is not None)
+    fixed = identifier == "zero_mean_unit_variance" and kwargs.get("mode", "fixed") == "fixed"
     mode, letters = kwargs.pop("mode", None), kwargs.pop("axes", None)
-    fixed = identifier == "zero_mean_unit_variance" and mode == "fixed"
     if fixed or identifier == "scale_linear":
         # the numbers run along the one axis that is not named
         rest = [letter for letter in tensor_axes if letter not in letters and letter != "b"] if letters else []
@@ -98,7 +99,7 @@ def _step(step, tensor_axes):
         kwargs.pop("eps", None)
         return {"id": "fixed_zero_mean_unit_variance" if fixed else identifier, "kwargs": kwargs}
     names = [NAMES.get(letter, letter) for letter in letters or ""]
-    if identifier == "zero_mean_unit_variance" and mode == "per_dataset":
+    if mode == "per_dataset" and names:
         names = ["batch"] + names
     if names:
         kwargs["axes"] = names

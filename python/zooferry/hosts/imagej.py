@@ -49,11 +49,16 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Run:
-    """One image to restore: `images` holds one TIFF per input of the `package`, `out` is the folder for the result."""
+    """One image to restore.
+
+    `images` holds one TIFF per input of the `package`, `out` is the folder for the result, `tile` the length of a
+    tile in pixels along each axis, by default chosen from the free memory.
+    """
 
     package: Path
     images: tuple[Path, ...]
     out: Path
+    tile: int | None = None
 
 
 def imagej_version() -> str:
@@ -119,14 +124,13 @@ def run_images(
     twice = [stem for stem, count in Counter(image.stem for image in images).items() if count > 1]
     if twice:
         raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
-    runs = [Run(package, (image,), out) for image in images]
-    return run_packages(runs, tile=tile, threads=threads, on_line=on_line)
+    runs = [Run(package, (image,), out, tile) for image in images]
+    return run_packages(runs, threads=threads, on_line=on_line)
 
 
 def run_packages(
     runs: Sequence[Run],
     *,
-    tile: int | None = None,
     threads: int | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> list[ImageResult]:
@@ -137,7 +141,7 @@ def run_packages(
     runs : sequence of Run
         The result of each is `<stem of its first image>.tif`, for a package of several outputs
         `<stem>_<output id>.tif`.
-    tile, threads, on_line
+    threads, on_line
         As for `run_images`.
 
     Returns
@@ -145,7 +149,7 @@ def run_packages(
     list of ImageResult
         In the order of `runs`.
     """
-    for name, value in (("tile", tile), ("threads", threads)):
+    for name, value in (("threads", threads), *[("tile", run.tile) for run in runs]):
         if value is not None and value < 1:
             raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
     for run in runs:
@@ -158,10 +162,10 @@ def run_packages(
                 "package": str(run.package.resolve()),
                 "images": [str(image.resolve()) for image in run.images],
                 "out": str(run.out.resolve()),
+                "tile": run.tile or 0,
             }
             for run in runs
         ],
-        "tile": tile or 0,
         "threads": threads or 0,
         "fiji_scripts": str(fiji_scripts()),
     }
