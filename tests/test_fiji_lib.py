@@ -15,8 +15,8 @@ LIBRARY = ROOT / "fiji_scripts" / "lib"
 sys.path[:0] = [str(LIBRARY), str(ROOT / "tests"), str(ROOT / "tests" / "hosts")]
 
 import fiji_tables  # noqa: E402
-from zooferry_fiji import description, operations, tiling  # noqa: E402
-from zooferry_fiji.errors import ZooferryError  # noqa: E402
+from zooferry_fiji import description, grid, older, tiling  # noqa: E402
+from zooferry_fiji.errors import UnsupportedError, ZooferryError  # noqa: E402
 
 SOURCES = sorted((ROOT / "fiji_scripts").rglob("*.py"))
 PYTHON_3_ONLY = (
@@ -47,15 +47,6 @@ def test_reflection_is_numpys(length: int, padded: int) -> None:
     line = np.arange(length)
     expected = np.pad(line, (0, padded - length), mode="reflect" if length > 1 else "edge")
     assert [tiling.reflected_index(i, length) if i >= length else i for i in range(padded)] == expected.tolist()
-
-
-@pytest.mark.parametrize("method", ["linear", "inverted_cdf"])
-@pytest.mark.parametrize("percent", [0.0, 0.1, 3.0, 50.0, 99.8, 99.9, 100.0])
-def test_percentile_is_numpys(method: str, percent: float) -> None:
-    values = np.random.default_rng(1).poisson(300, 4099)
-    expected = np.percentile(values.astype(np.float64), percent, method=method)
-    assert operations.percentile_of_counts(np.bincount(values).tolist(), percent, method) == expected
-    assert operations.percentile_of_sorted(np.sort(values), percent, method) == expected
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
@@ -151,86 +142,111 @@ def test_no_package(tmp_path: Path, content: str | None, words: str) -> None:
         description.read_model(str(tmp_path))
 
 
-class NumpyGroup:
-    """volume.Group with numpy planes."""
-
-    def __init__(self, view: np.ndarray) -> None:
-        self.view = view
-
-    def moments(self) -> tuple[float, float]:
-        values = self.view.astype(np.float64)
-        return float(values.mean()), float(values.std())
-
-    def extremes(self) -> tuple[float, float]:
-        return float(self.view.min()), float(self.view.max())
-
-    def truncate(self) -> None:
-        np.trunc(self.view, out=self.view)
-
-    def percentiles(self, percents: list[float], method: str) -> list[float]:
-        values = np.sort(self.view, axis=None)
-        return [operations.percentile_of_sorted(values, percent, method) for percent in percents]
-
-    def add(self, value: float) -> None:
-        self.view += np.float32(value)
-
-    def multiply(self, value: float) -> None:
-        self.view *= np.float32(value)
-
-    def clip(self, low: float | None, high: float | None) -> None:
-        np.clip(self.view, low, high, out=self.view)
-
-    def binarize(self, threshold: float) -> None:
-        self.view[...] = self.view > threshold
-
-    def sigmoid(self) -> None:
-        self.view[...] = 1 / (1 + np.exp(-self.view))
-
-
-class NumpyVolume:
-    """volume.Volume over a C Y X array."""
-
-    dtype = "float32"
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    def groups(self, axes: list[str] | None) -> list[NumpyGroup]:
-        whole = axes is None or "channel" in axes
-        return [NumpyGroup(self.array)] if whole else [NumpyGroup(channel) for channel in self.array]
-
-    def along(self, axis: str) -> list[NumpyGroup]:
-        assert axis == "channel"
-        return self.groups([])
-
-    def holds(self, dtype: str) -> bool:
-        return dtype == "float32"
-
-
-STEPS = [
-    {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel", "y", "x"]}},
-    {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}},
-    {"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": 101.5, "std": 11.0}},
-    {"id": "fixed_zero_mean_unit_variance", "kwargs": {"axis": "channel", "mean": [100.0, 30.0], "std": [9.0, 4.0]}},
-    {"id": "scale_linear", "kwargs": {"gain": 0.1, "offset": -3.0}},
-    {"id": "scale_linear", "kwargs": {"axis": "channel", "gain": [0.1, 2.0], "offset": [-3.0, 1.0]}},
-    {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], "min_percentile": 3.0, "max_percentile": 99.8}},
-    {"id": "scale_range", "kwargs": {"axes": ["y", "x"], "min_percentile": 1.0, "max_percentile": 99.0}},
-    {"id": "clip", "kwargs": {"min": 90.0, "max": 105.0}},
-    {"id": "clip", "kwargs": {"min": 90.0}},
-    {"id": "binarize", "kwargs": {"threshold": 100.0}},
-    {"id": "sigmoid", "kwargs": {}},
+OLD_STEPS = [
+    {
+        "name": "zero_mean_unit_variance",
+        "kwargs": {"mode": "fixed", "axes": "yx", "mean": [1.0, 2.0], "std": [3.0, 4.0]},
+    },
+    {"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample", "axes": "cyx"}},
+    {"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_dataset", "axes": "cyx"}},
+    {"name": "scale_linear", "kwargs": {"axes": "yx", "gain": [1.0, 2.0], "offset": [0.0, 1.0]}},
+    {"name": "scale_linear", "kwargs": {"gain": 2.0, "offset": 1.0}},
+    {"name": "scale_range", "kwargs": {"mode": "per_sample", "axes": "yx", "max_percentile": 99.0}},
+    {"name": "clip", "kwargs": {"min": 1.0, "max": 2.0}},
+    {"name": "binarize", "kwargs": {"threshold": 1.0}},
+    {"name": "sigmoid"},
 ]
+OLD = {
+    "format_version": "0.4.10",
+    "inputs": [
+        {
+            "name": "raw",
+            "axes": "bcyx",
+            "data_type": "uint16",
+            "shape": {"min": [1, 2, 16, 32], "step": [0, 0, 8, 0]},
+            "preprocessing": OLD_STEPS,
+        }
+    ],
+    "outputs": [
+        {
+            "name": "large",
+            "axes": "bcyx",
+            "data_type": "float32",
+            "halo": [0, 0, 4, 0],
+            "shape": {"reference_tensor": "raw", "scale": [1, 2, 2.0, 0.5], "offset": [0, 0, -1, 0]},
+        },
+        {"name": "fixed", "axes": "bcyx", "data_type": "float32", "shape": [1, 3, 16, 32]},
+        {
+            "name": "new",
+            "axes": "bczyx",
+            "data_type": "float32",
+            "shape": {"reference_tensor": "raw", "scale": [1, 1, None, 1, 1], "offset": [0, 0, 2.5, 0, 0]},
+        },
+    ],
+}
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step['id']}-{'-'.join(step['kwargs'])}")
-def test_steps_are_those_of_the_package(step: dict[str, Any]) -> None:
-    from zooferry.normalization import apply_operations
+def test_older_descriptions_are_converted_as_in_python() -> None:
+    from zooferry import format_0_4
 
-    image = np.random.default_rng(2).poisson(100, (2, 31, 40)).astype(np.float32)
-    image[1] *= 0.3
-    image -= 100.0 if step["id"] == "sigmoid" else 0.0
-    expected = apply_operations([step], image[None], ("batch", "channel", "y", "x"))[0]
-    operations.check_steps([step], ["channel", "y", "x"], ["raw"], "m")
-    operations.apply_steps([step], NumpyVolume(image))
-    np.testing.assert_allclose(image, expected.astype(np.float32), rtol=2e-6, atol=2e-6)
+    tests = {"test_inputs": ["a.npy"], "test_outputs": ["b.npy", "c.npy", "d.npy"], "weights": {}}
+    expected = format_0_4.convert({**OLD, **tests})
+    converted = older.converted(OLD)
+    for key in ("inputs", "outputs"):
+        for ours, theirs in zip(converted[key], expected[key], strict=True):
+            assert ours["id"] == theirs["id"]
+            assert ours["axes"] == theirs["axes"]
+    assert converted["inputs"][0]["preprocessing"] == expected["inputs"][0]["preprocessing"]
+    assert "preprocessing" in OLD["inputs"][0]  # the given description stays as it is
+
+
+def _result(**sizes: Any) -> list[dict[str, Any]]:
+    """One output; `sizes` replace properties of the axes y and x."""
+    axes = [
+        {"type": "space", "id": a, "size": {"tensor_id": "raw", "axis_id": a}, "halo": 8} | sizes.get(a, {})
+        for a in "yx"
+    ]
+    return [{"id": "restored", "axes": [*_axes("batch", "channel"), *axes]}]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "halo", "length"),
+    [
+        ({}, 8, 40),
+        ({"scale": 0.5}, 4, 80),
+        ({"scale": 2.0}, 16, 20),
+        ({"scale": 3.0}, 0, 13),
+        ({"halo": 0}, 0, 40),
+        ({"size": {"tensor_id": "raw", "axis_id": "x", "offset": -4}}, 0, 36),
+        ({"size": 7, "halo": 0}, 0, 7),
+    ],
+)
+def test_sizes_of_an_output(sizes: dict[str, Any], halo: int, length: int) -> None:
+    outputs = _result(x=sizes)
+    axes = grid.read_grid(_input("batch", "channel", "y", "x"), outputs, "m")
+    assert [axis["halo"] for axis in axes] == [8, halo]
+    size = grid.read_sizes(outputs[0], axes, _input("batch", "channel", "y", "x"), "m")["x"]
+    assert grid.out_length(size, 40) == length
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"weights": {"keras_hdf5": {"source": "w.h5"}}}, "ImageJ runs nothing else yet"),
+        ({"inputs": _input("batch", "index", "y", "x")}, "ImageJ has a place for"),
+        ({"inputs": _input("batch", "time", "z", "y", "x")}, "z and time together"),
+        ({"outputs": _result(x={"size": {"min": 1, "max": 9}})}, "depends on the pixels"),
+        ({"outputs": _result(x={"size": {"tensor_id": "raw", "axis_id": "y"}})}, "follows y of raw"),
+        (
+            {"outputs": [{"id": "a", "axes": _axes("batch", "channel", "z", "y", "x")}]},
+            "axis z, which its inputs have not",
+        ),
+        (
+            {"inputs": [*_input("batch", "channel", "y", "x"), *_input("batch", "channel", "z", "y", "x")]},
+            "different axes",
+        ),
+    ],
+)
+def test_what_imagej_cannot_do_yet_has_its_own_error(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnsupportedError, match=words):
+        description.read_model(str(model_folder(tmp_path, **changes)))

@@ -59,6 +59,8 @@ def _output(tensor, sizes):
 
 
 def _output_axis(letter, shape, number, sizes):
+    if letter == "b":
+        return _axis(letter, 1)
     if not isinstance(shape, dict):
         return _axis(letter, shape[number])
     scale, offset = shape["scale"][number], shape["offset"][number]
