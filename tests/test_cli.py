@@ -177,6 +177,19 @@ def test_two_channels_into_a_one_channel_model(tmp_path, packages, capsys, comma
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.jvm
+@pytest.mark.parametrize("prepare", [nan, constant, rgb, unreadable, channels_differ])
+def test_imagej_refuses_what_training_refuses(tmp_path, packages, capsys, monkeypatch, prepare):
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    image = "a/2.tif" if prepare is channels_differ else "a/1.tif"
+    assert main(["imagej", "run", str(packages["n2v"]), image, "--out", "out"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("zooferry: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("prepare", [nan, constant, rgb, unreadable])
 def test_predict_refuses_what_training_refuses(tmp_path, packages, capsys, monkeypatch, prepare):
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """Writing packages: what Java hosts can read, what the official check passes, the same bytes twice."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,7 +19,7 @@ from zooferry.errors import ZooferryError
 from zooferry.images import read_image
 from zooferry.linting import lint
 from zooferry.package import open_package, package_model
-from zooferry.packager import package_run
+from zooferry.packager import package_run, require_official_check
 from zooferry.prediction import predict
 
 NAMES = ["n2v", "care", "care3d"]
@@ -64,6 +65,19 @@ def test_bioimageio_core_passes_every_weight_format(packages, name):
         warnings.simplefilter("ignore")  # deprecations inside torch and bioimageio do not concern the package
         summary = test_description(packages[name])
     assert summary.status == "passed", summary.format()
+
+
+@pytest.mark.parametrize("tool", ["zip -q -r ../again.zip .", "jar -c -M -f ../again.zip .", "python"])
+def test_package_zipped_again_by_other_tools_still_passes(packages, tmp_path, tool):
+    command = tool.split() if tool != "python" else [sys.executable, "-m", "zipfile", "-c", "../again.zip", "."]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} on this machine")
+    with zipfile.ZipFile(packages["care"]) as archive:
+        archive.extractall(tmp_path / "parts")
+    subprocess.run(command, cwd=tmp_path / "parts", check=True)
+    require_official_check(tmp_path / "again.zip", ("pytorch_state_dict", "torchscript", "onnx"))
+    with open_package(tmp_path / "again.zip") as package:
+        assert package.name == "CARE 2D restoration"
 
 
 def test_weights_load_without_pickled_code(unpacked):

@@ -261,8 +261,13 @@ def _imagej(options: argparse.Namespace) -> int:
     from zooferry.restoring import result_paths
 
     result_paths(options.images, options.out)
+    new = not options.out.exists()
     with open_package(options.model) as package:
-        results = run_images(package.folder, options.images, options.out, tile=options.tile, on_line=say)
+        results = run_images(package.folder, options.images, options.out, tile=options.tile)
+    if new and not any(options.out.iterdir()):
+        options.out.rmdir()
+    if len(results) == 1 and results[0].message:
+        raise ZooferryError(results[0].message)
     for result in results:
         say(f"{result.source.name}: {result.message or result.result}")
     return _summary(sum(bool(r.message) for r in results), len(results))
