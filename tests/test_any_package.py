@@ -12,6 +12,7 @@ from any_package import core_prediction, identity, like, space, tensor, write_ne
 from onnx import helper, numpy_helper
 from scipy import ndimage
 
+from zooferry.check import check_package
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import onnx as onnx_host
 from zooferry.images import read_image, write_image
@@ -315,6 +316,20 @@ def test_format_0_4_is_what_core_makes_of_it(tmp_path):
         assert (raw.axes, out.halo) == (("batch", "channel", "y", "x"), (0, 0, 2, 2))
         assert package_model(package).step == (4, 4)
     np.testing.assert_allclose(ours(folder)["out"], core_prediction(folder)["out"], rtol=1e-5)
+
+
+def test_check_of_a_package_of_format_0_4(tmp_path):
+    folder = as_format_0_4(one_to_one(tmp_path / "model", image=IMAGE[:1].astype(np.uint16)))
+    content = yaml.safe_load((folder / "rdf.yaml").read_text())
+    per_sample = {"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample", "axes": "cyx"}}
+    content["inputs"][0]["preprocessing"], content["outputs"][0]["postprocessing"] = [per_sample], []
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(content))
+    np.save(folder / "test_out.npy", ours(folder)["out"])
+    report = check_package(folder, hosts=["core-onnx", "onnx"], out=tmp_path / "out")
+    assert [(row.host, row.status, row.reason) for row in report.hosts] == [
+        ("core-onnx", "passed", ""),
+        ("onnx", "passed", ""),
+    ]
 
 
 # zips, folders in zips, label steps

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import shutil
 import stat
 import struct
@@ -21,6 +22,7 @@ from zooferry.files import sha256
 from zooferry.networks import unet
 from zooferry.package import load_weights, open_package, verify_files
 from zooferry.restoring import restore_files
+from zooferry.running import run_package
 
 
 @pytest.fixture(scope="module")
@@ -398,12 +400,39 @@ def test_pickles_are_not_weights(copy):
         load_weights(package, "pytorch_state_dict")
 
 
-def test_programs_that_reach_files(tmp_path):
-    for code, words in (("torch.save(x, 'f')", "file access; refused"), ("x", "cannot be loaded")):
-        with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
-            archive.writestr("net/code/__torch__.py", code)
-        with pytest.raises(ZooferryError, match=words):
-            engines.load("net", engines.load_torchscript, tmp_path / "net.pt")
+PROGRAMS = [
+    ("torch.save(x, 'f')", "calls torch.save(...), a file access; refused"),
+    ("torch.from_file('f')", "a file access; refused"),
+    ("ops.aten.save(x, 'f')", "a file access; refused"),
+    ("x", "cannot be loaded"),
+]
+
+
+@pytest.mark.parametrize(("code", "words"), PROGRAMS)
+def test_programs_that_reach_files(code, words, tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr("net/code/__torch__.py", f"def forward(x):\n  {code}\n")
+    with pytest.raises(ZooferryError, match=re.escape(words)):
+        engines.load("net", engines.load_torchscript, tmp_path / "net.pt")
+
+
+def test_a_script_that_writes_a_file_is_not_run_by_any_host(copy, tmp_path):
+    mark = tmp_path / "mark"
+    with zipfile.ZipFile(copy / "net.pt", "w") as archive:
+        archive.writestr("net/code/__torch__.py", f"torch.save(x, {str(mark)!r})")
+    change(copy, lambda c: put(c, ("weights", "torchscript"), {"source": "net.pt", "sha256": sha256(copy / "net.pt")}))
+    report = check_package(copy, hosts=["core-torchscript", "torchscript"])
+    assert [r.status for r in report.hosts] == ["failed", "failed"]
+    assert all("its program calls torch.save(...), a file access; refused" in r.reason for r in report.hosts)
+    assert not mark.exists()
+
+
+def test_our_own_packages_bring_no_untrusted_code(packages):
+    with open_package(packages["n2v"]) as package:
+        assert trust.why_untrusted(package, trust.STATE_DICT) == ""
+        image = package.inputs[0].test_array()
+        eager = run_package(package, {"raw": image}, weights=trust.STATE_DICT)["restored"]
+        np.testing.assert_allclose(eager, package.outputs[0].test_array(), rtol=1e-4, atol=1e-3)
 
 
 def test_predict_leaves_nothing_of_a_refused_package(copy, tmp_path):

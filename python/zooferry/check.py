@@ -18,13 +18,15 @@ import numpy as np
 
 import zooferry
 from zooferry.comparison import Comparison, compare
+from zooferry.engines import require_harmless_script
 from zooferry.errors import ZooferryError
 from zooferry.files import write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
 from zooferry.linting import PROFILES, lint
-from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files
+from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files, weights_file
+from zooferry.package_description import in_format_0_5
 from zooferry.report import CheckReport, HostRow, OutputArrays, write_check_report
 from zooferry.trust import why_untrusted
 
@@ -92,16 +94,23 @@ def check_package(
                 rows.append(_row(name, result, opened, arrays))
                 say(rows[-1].line())
         rows.sort(key=lambda row: names.index(row.host))
-        findings = tuple(lint(opened, profiles or tuple(PROFILES) if out else profiles))
+        modern = replace(opened, content=in_format_0_5(opened.content))  # as the rules read it
+        findings = tuple(lint(modern, profiles or tuple(PROFILES) if out else profiles))
         report = replace(_report(package, opened, spec, rows, arrays), findings=findings, profiles=tuple(profiles))
     return report if out is None else _write(report, arrays, out)
 
 
 def _refused(opened: OpenPackage, names: Sequence[str], trust_code: bool) -> dict[str, dict[str, Any]]:
-    """The hosts that would run code from the package without being allowed to, each with its skipped result."""
+    """The hosts that would run the package's code without being allowed to (skipped), or a harmful script (failed)."""
     reasons = {n: why_untrusted(opened, CORE_WEIGHTS[n], trust_code=trust_code) for n in names if n in CORE_WEIGHTS}
     empty = {"status": "skipped", "version": "", "seconds": 0.0, "outputs": []}
-    return {name: empty | {"reason": reason} for name, reason in reasons.items() if reason}
+    found = {name: empty | {"reason": reason} for name, reason in reasons.items() if reason}
+    if "core-torchscript" in names and "torchscript" in opened.weights:
+        try:  # bioimageio.core itself loads any script
+            require_harmless_script(weights_file(opened, "torchscript"))
+        except ZooferryError as error:
+            found["core-torchscript"] = empty | {"status": "failed", "reason": str(error)}
+    return found
 
 
 def _known_hosts(hosts: Sequence[str] | None) -> list[str]:

@@ -1,6 +1,6 @@
 """Weights files as functions: arrays in, arrays out, in the order of the description.
 
-A TorchScript file is a program, and two of its instructions reach files: programs that use them are refused. Files
+A TorchScript file is a program, and some of its instructions reach files: programs that use them are refused. Files
 that are zips (TorchScript, state dicts) are refused where they would unpack to a bomb.
 """
 
@@ -22,7 +22,7 @@ DTYPES = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8, "tensor(uint16)": np.uint16, "tensor(int32)": np.int32, "tensor(int64)": np.int64,
 }  # fmt: skip
-REACHES_FILES = (b"torch.save(", b"torch.from_file(", b"aten.save(", b"aten.from_file(")
+REACHES_FILES = (b"torch.save(", b"torch.from_file(", b"aten.save(", b"aten.from_file(", b"load_tensor(")
 MAX_CODE_BYTES = 64 << 20
 
 
@@ -114,7 +114,7 @@ def require_harmless_script(weights: Path) -> None:
     try:
         with zipfile.ZipFile(weights) as archive:
             require_small(weights, archive)
-            programs = [e for e in archive.infolist() if "/code/" in e.filename and e.filename.endswith(".py")]
+            programs = [entry for entry in archive.infolist() if entry.filename.endswith(".py")]
             if sum(entry.file_size for entry in programs) > MAX_CODE_BYTES:
                 raise ZooferryError(f"{weights.name}: its program is larger than {MAX_CODE_BYTES >> 20} MiB; refused")
             for entry in programs:

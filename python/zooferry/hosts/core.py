@@ -127,7 +127,7 @@ def _problems_of_their_test(description: Any, weight_format: WeightFormat) -> tu
 
 def _predict(description: Any, weight_format: WeightFormat) -> dict[str, np.ndarray]:
     from bioimageio.core import create_prediction_pipeline
-    from bioimageio.core.digest_spec import get_test_input_sample
+    from bioimageio.core.digest_spec import get_member_ids, get_test_input_sample
 
     with create_prediction_pipeline(
         bioimageio_model=description, devices=DEVICES, weight_format=weight_format
@@ -135,8 +135,8 @@ def _predict(description: Any, weight_format: WeightFormat) -> dict[str, np.ndar
         sample = pipeline.predict_sample_without_blocking(
             get_test_input_sample(description), skip_input_padding=True, skip_output_cropping=True
         )
-    ids = [str(output.id) for output in description.outputs]
-    return {name: np.asarray(sample.members[name].data) for name in ids if name in sample.members}
+    ids = [name for name in get_member_ids(description.outputs) if name in sample.members]
+    return {str(name): np.asarray(sample.members[name].data) for name in ids}
 
 
 def _first_error(summary: Any) -> str:
