@@ -66,7 +66,7 @@ def test_assignments_override_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("- a\n- b", "holds list"), ("a: [", "cannot be read as YAML"), (None, "cannot be read")]
+    ("text", "message"), [("- a\n- b", "holds no fields"), ("a: [", "cannot be read as YAML"), (None, "cannot be read")]
 )
 def test_unreadable_settings_files_are_refused(tmp_path, text, message):
     file = tmp_path / "s.yaml"

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zooferry.errors import ZooferryError
-from zooferry.files import make_folder, write_text
+from zooferry.files import make_folder, read_yaml, write_text
 
 DESCRIPTION_FIELDS = (
     "id", "name", "description", "authors", "cite", "license", "tags", "uploader", "maintainers", "git_repo",
@@ -34,13 +32,8 @@ def read_card(path: Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ZooferryError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(content, dict):
-        raise ZooferryError(f"{path}: holds no fields; write lines of the form 'license: CC-BY-4.0'")
-    unknown = sorted(set(map(str, content)) - {*DESCRIPTION_FIELDS, *CONFIG_FIELDS})
+    content = read_yaml(path, "license: CC-BY-4.0")
+    unknown = sorted(set(content) - {*DESCRIPTION_FIELDS, *CONFIG_FIELDS})
     if unknown:
         allowed = ", ".join((*DESCRIPTION_FIELDS, *CONFIG_FIELDS))
         raise ZooferryError(f"{path}: unknown field {', '.join(unknown)}; allowed: {allowed}")

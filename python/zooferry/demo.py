@@ -23,7 +23,7 @@ from zooferry.files import make_folder, write_json
 from zooferry.images import list_images, match_pairs, read_image
 from zooferry.package import open_model, open_package
 from zooferry.packager import package_run
-from zooferry.report import CheckReport, DemoReport, EvaluationReport, HostDifference, write_demo_report
+from zooferry.report import DemoReport, EvaluationReport, HostDifference, write_demo_report
 from zooferry.restoring import restore_image
 from zooferry.runs import discard, train_method
 
@@ -90,13 +90,8 @@ def run_demo(out: Path, images: Path | None, targets: Path | None, *, seconds: f
         with timings.part(f"training {name}"):
             _train(name, out, training, seconds, say)
         with timings.part(f"packaging {name}"):
-            card = (
-                None
-                if images
-                else demo_card(out / "runs" / f"{name}-card.yaml", methods.facts(name).title.partition(":")[0])
-            )
-            package_run(out / "runs" / name, out / f"{name}.zip", card=card, say=say)
-    checks: list[CheckReport] = []
+            _package(name, out, simulated=images is None, say=say)
+    checks = []
     for name in NAMES:
         with timings.part(f"checking {name} in every host"):
             checks.append(check_package(out / f"{name}.zip", out=out / "checks" / name, on_line=say))
@@ -105,17 +100,19 @@ def run_demo(out: Path, images: Path | None, targets: Path | None, *, seconds: f
     with timings.part("restoring held-out images in ImageJ"):
         differences = _restore_in_imagej(out, held_out / "noisy", pairs, restored, say)
     with timings.part("scores and report"):
-        evaluation = compare_candidates(pairs, restored)
-    report = DemoReport(
-        title="zooferry demo",
-        evaluation=replace(evaluation, title="Held-out images"),
-        differences=tuple(differences),
-        checks=tuple(checks),
-        timings=timings.seconds,
-        about=_about(images, training, pairs, seconds),
-    )
+        evaluation = replace(compare_candidates(pairs, restored), title="Held-out images")
+    about = _about(images, training, pairs, seconds)
+    report = DemoReport("zooferry demo", evaluation, tuple(differences), tuple(checks), timings.seconds, about)
     say(score_table(evaluation))
     return _write(out, report), report.passed
+
+
+def _package(name: str, out: Path, *, simulated: bool, say: Say) -> None:
+    """The simulated demo has a card of its own; with the user's images the authors' fields are the user's to say."""
+    run = out / "runs" / name
+    kind = methods.facts(name).title.partition(":")[0]
+    card = demo_card(out / "runs" / f"{name}-card.yaml", kind) if simulated else None
+    package_run(run, out / f"{name}.zip", card=card, say=say)
 
 
 def _about(images: Path | None, training: Path, pairs: list[Pair], seconds: float) -> Mapping[str, str]:

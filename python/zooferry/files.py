@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from zooferry.errors import ZooferryError
 
 
@@ -45,6 +47,23 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_yaml(path: Path, example: str) -> dict[str, Any]:
+    """The fields of a YAML file of the user's.
+
+    Raises
+    ------
+    ZooferryError
+        It cannot be read, or holds no fields; `example` is a line as it should look.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ZooferryError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise ZooferryError(f"{path}: holds no fields; write lines of the form '{example}'")
+    return {str(key): value for key, value in content.items()}
 
 
 def make_folder(folder: Path) -> None:

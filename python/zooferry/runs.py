@@ -65,10 +65,7 @@ def train_method(
         Anything wrong with the data, the settings or the folder; then no folder is made.
     """
     facts = methods.facts(name)
-    if facts.needs_targets and targets is None:
-        raise ZooferryError(f"{name} learns from pairs; give the folder of clean partners with --targets DIR")
-    if not facts.needs_targets and targets is not None:
-        raise ZooferryError(f"{name} learns from {facts.data} alone; leave --targets away, or use the method care")
+    _require_fitting(facts, targets)
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     raw = read_training_data(images, targets, dims=settings.dims)
@@ -80,19 +77,25 @@ def train_method(
     network = method.build_network(settings, raw.dims, *raw.channels)
     if resume:
         _require_same_data(out, raw)
-        budget = seconds or run_folder.read_run(out).get("budget_seconds")
+        seconds = seconds or run_folder.read_run(out).get("budget_seconds")
     else:
         run_folder.require_new(out)
-        budget = seconds
         arguments = method.network_arguments(settings, raw.dims, *raw.channels)
-        _write_start(out, name, settings, raw, scalings, arguments, budget)
+        _write_start(out, name, settings, raw, scalings, arguments, seconds)
     count = sum(p.numel() for p in network.parameters())
     say(f"{facts.title}: {len(raw.samples)} image(s), {raw.dims}D, network of {count:,} parameters")
     if data.validation is None:
         say("warning: too few images to hold some out for validation; over-fitting will go unnoticed")
-    progress = train(out, method, network, data=data, settings=settings, seconds=budget, say=say)
+    progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
     _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
     return progress
+
+
+def _require_fitting(facts: methods.MethodFacts, targets: Path | None) -> None:
+    if facts.needs_targets and targets is None:
+        raise ZooferryError(f"{facts.name} learns from pairs; give the folder of clean partners with --targets DIR")
+    if not facts.needs_targets and targets is not None:
+        raise ZooferryError(f"{facts.name} learns from {facts.data} alone; leave --targets away, or use care")
 
 
 def _settings(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from zooferry.errors import ZooferryError
+from zooferry.files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -141,15 +142,7 @@ def read_settings(file: Path | None, assignments: Sequence[str]) -> dict[str, An
     ZooferryError
         The file cannot be read or is no mapping; an assignment has no "=".
     """
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ZooferryError(f"{file}: cannot be read as YAML ({str(error).splitlines()[0]})") from error
-        if not isinstance(loaded, dict):
-            raise ZooferryError(f"{file}: holds {type(loaded).__name__}; allowed: lines of the form 'key: value'")
-        values.update({str(k): v for k, v in loaded.items()})
+    values = {} if file is None else read_yaml(file, "steps: 1000")
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
