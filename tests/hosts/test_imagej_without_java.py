@@ -39,16 +39,17 @@ def test_availability_starts_no_java() -> None:
         ({"images": ["x.tif"], "tile": 0}, "tile is 0"),
         ({"images": ["x.tif"], "threads": -1}, "threads is -1"),
         ({"images": ["x.tif"], "package": "."}, "no rdf.yaml"),
+        ({"images": ["x.tif"], "engine": "tensorflow"}, "engine is tensorflow: allowed are onnx and torchscript"),
         ({"images": ["x.tif"], "out": "file/out"}, "cannot make the folder"),
     ],
 )
 def test_refused_before_java(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     folder = tmp_path / arguments.get("package", "package")
     (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "rdf.yaml").touch()
+    (tmp_path / "package" / "rdf.yaml").write_text("type: model\n")
     (tmp_path / "file").touch()
     out = tmp_path / arguments.get("out", "out")
-    settings = {key: value for key, value in arguments.items() if key in ("tile", "threads")}
+    settings = {key: value for key, value in arguments.items() if key in ("tile", "threads", "engine")}
     with pytest.raises(ZooferryError, match=words):
         imagej.run_images(folder, [Path(name) for name in arguments["images"]], out, **settings)
     assert not out.exists()

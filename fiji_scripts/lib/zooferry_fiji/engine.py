@@ -1,16 +1,13 @@
 """ONNX Runtime: the only file that touches the engine's classes."""
 
-import os
-
 from ai.onnxruntime import OnnxJavaType, OnnxTensor, OrtEnvironment, OrtException, OrtSession
-from ij import IJ
 from java.lang import LinkageError, Runtime, System
 from java.nio import ByteBuffer, ByteOrder
 from java.util import Collections, LinkedHashMap
 
 from .errors import UnsupportedError, ZooferryError
+from .open_networks import opened
 
-CACHE = "zooferry.session"
 LARGEST_BUFFER = 2**31 - 1  # bytes, a limit of Java
 
 
@@ -99,19 +96,16 @@ def open_network(path, threads):
         Threads inside an operator; 0: one per processor.
     """
     threads = threads or Runtime.getRuntime().availableProcessors()
-    key = (path, os.path.getmtime(path), os.path.getsize(path), threads)
-    cached = IJ.getProperty(CACHE)
-    if cached is not None and cached[0] == key:
-        return cached[1]
-    close_network()
+    return opened(path, threads, lambda: _network(path, threads))
+
+
+def _network(path, threads):
     try:
-        network = Network(_session(path, threads), threads)
+        return Network(_session(path, threads), threads)
     except OrtException as problem:
         raise ZooferryError("ONNX Runtime cannot open %s: %s" % (path, " ".join(problem.getMessage().split())))
     except LinkageError as problem:
         raise ZooferryError("ONNX Runtime has no native library for this computer: %s" % problem.getMessage())
-    IJ.setProperty(CACHE, (key, network))
-    return network
 
 
 def _session(path, threads):
@@ -122,14 +116,6 @@ def _session(path, threads):
         return OrtEnvironment.getEnvironment().createSession(path, options)
     finally:
         options.close()
-
-
-def close_network():
-    """Close the network that is still open, if any."""
-    cached = IJ.getProperty(CACHE)
-    IJ.setProperty(CACHE, None)
-    if cached is not None:
-        cached[1].close()
 
 
 def _tensor(shape):

@@ -5,7 +5,7 @@ import os
 import time
 
 from ij import IJ
-from java.lang import OutOfMemoryError, Runtime
+from java.lang import OutOfMemoryError, Runtime, System
 from java.lang.management import ManagementFactory
 
 from . import __version__, operations, pixels
@@ -87,7 +87,8 @@ def restore(images, folder, tile=0, threads=0):
     model = read_model(folder)
     _check_images(images, model)
     plan = Plan(model, _lengths(images[0]), tile, _affordable_pixels())
-    network = _open(model, threads)
+    kind = _weights_kind(model)
+    network = _open(model, kind, threads)
     tensors = (model["inputs"], model["outputs"])
     window = network.window(*[[plan.shape(tensor) for tensor in several] for several in tensors])
     earlier = window.seconds
@@ -100,7 +101,7 @@ def restore(images, folder, tile=0, threads=0):
         "ok": True,
         "model": model["name"],
         "version": model["version"],
-        "weights_sha256": model["weights"]["onnx"]["sha256"],
+        "weights_sha256": model["weights"][kind]["sha256"],
         "engine": network.engine,
         "threads": network.threads,
         "tile": plan.tile_text(),
@@ -136,16 +137,33 @@ def _lengths(image):
     return {"z": image.getNSlices(), "time": image.getNFrames(), "y": image.getHeight(), "x": image.getWidth()}
 
 
-def _open(model, threads):
-    if "onnx" not in model["weights"]:
+def _open(model, kind, threads):
+    missing = "%s is not installed: put %s into Fiji's folder jars/"
+    if kind == "onnx":
+        try:
+            from . import engine
+        except ImportError:
+            raise ZooferryError(missing % ("ONNX Runtime", "onnxruntime-1.29.0.jar"))
+    else:
+        try:
+            from . import torch_engine as engine
+        except ImportError:
+            words = "model %s has no ONNX weights, and for TorchScript " % model["name"]
+            raise UnsupportedError(
+                words + missing % ("DJL", "ai.djl.pytorch's pytorch-engine 0.35.1 and what it needs")
+            )
+    return engine.open_network(model["weights"][kind]["path"], threads)
+
+
+def _weights_kind(model):
+    # ONNX where there is a choice, for it is faster; Java's property zooferry.engine may say otherwise
+    wanted = System.getProperty("zooferry.engine") or ""
+    if wanted and wanted not in model["weights"]:
         raise UnsupportedError(
-            "model %s has TorchScript weights only, and ImageJ runs ONNX only yet: package it with ONNX" % model["name"]
+            "model %s has no weights for the engine %s: it has %s"
+            % (model["name"], wanted, ", ".join(sorted(model["weights"])))
         )
-    try:
-        from . import engine
-    except ImportError:
-        raise ZooferryError("ONNX Runtime is not installed: put onnxruntime-1.29.0.jar into Fiji's folder jars/")
-    return engine.open_network(model["weights"]["onnx"]["path"], threads)
+    return wanted or sorted(model["weights"])[0]
 
 
 def _runs(image, depth):

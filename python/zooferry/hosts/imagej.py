@@ -19,9 +19,11 @@ from typing import Any
 import zooferry
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import jvm
+from zooferry.safe_yaml import read_yaml
 
 EVENT = "@zooferry "  # begins the worker's lines that are meant for this module
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
+ENGINES = ("onnx", "torchscript")
 SCRIPT = "scripts/Plugins/Zooferry/Run_Zooferry_Model.py"
 
 
@@ -92,6 +94,7 @@ def run_images(
     *,
     tile: int | None = None,
     threads: int | None = None,
+    engine: str | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> list[ImageResult]:
     """Restore images inside headless ImageJ; an image that fails does not stop the others.
@@ -99,7 +102,7 @@ def run_images(
     Parameters
     ----------
     package : Path
-        Folder of an unpacked bioimage.io model with one input and ONNX weights.
+        Folder of an unpacked bioimage.io model with one input, and ONNX or TorchScript weights.
     images : sequence of Path
         TIFF files; their names without extension must differ.
     out : Path
@@ -107,7 +110,10 @@ def run_images(
     tile : int, optional
         Length of a tile in pixels along each axis; by default chosen from the free memory.
     threads : int, optional
-        Threads of ONNX Runtime; by default one per processor.
+        Threads of the engine; by default one per processor.
+    engine : str, optional
+        ``onnx`` or ``torchscript``; by default ONNX Runtime where a package has such weights. LibTorch is fetched
+        (118 MB) when it is first needed.
     on_line : callable, optional
         Gets each line that ImageJ and the engine print.
 
@@ -125,13 +131,14 @@ def run_images(
     if twice:
         raise ZooferryError(f"more than one image is called {twice[0]}: results would overwrite each other, rename one")
     runs = [Run(package, (image,), out, tile) for image in images]
-    return run_packages(runs, threads=threads, on_line=on_line)
+    return run_packages(runs, threads=threads, engine=engine, on_line=on_line)
 
 
 def run_packages(
     runs: Sequence[Run],
     *,
     threads: int | None = None,
+    engine: str | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> list[ImageResult]:
     """Restore images with several packages in one headless ImageJ; a run that fails does not stop the others.
@@ -141,7 +148,7 @@ def run_packages(
     runs : sequence of Run
         The result of each is `<stem of its first image>.tif`, for a package of several outputs
         `<stem>_<output id>.tif`.
-    threads, on_line
+    threads, engine, on_line
         As for `run_images`.
 
     Returns
@@ -152,8 +159,9 @@ def run_packages(
     for name, value in (("threads", threads), *[("tile", run.tile) for run in runs]):
         if value is not None and value < 1:
             raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
-    for run in runs:
-        _require_package(run.package)
+    if engine not in (None, *ENGINES):
+        raise ZooferryError(f"engine is {engine}: allowed are {' and '.join(ENGINES)}, or none for automatic")
+    weights = [_weights(package) for package in dict.fromkeys(run.package for run in runs)]
     for out in dict.fromkeys(run.out for run in runs):
         _make_folder(out)
     job = {
@@ -167,6 +175,8 @@ def run_packages(
             for run in runs
         ],
         "threads": threads or 0,
+        "engine": engine or "",
+        "torchscript": engine == "torchscript" or any(one == {"torchscript"} for one in weights),
         "fiji_scripts": str(fiji_scripts()),
     }
     jvm.find_java()
@@ -178,9 +188,13 @@ def run_packages(
     return [_result(run.images[0], done.get(number, lost)) for number, run in enumerate(runs)]
 
 
-def _require_package(package: Path) -> None:
-    if not any((package / name).is_file() for name in DESCRIPTIONS):
+def _weights(package: Path) -> set[str]:
+    # which of the package's weights can run here; ImageJ itself tells what is wrong with a description
+    description = next((package / name for name in DESCRIPTIONS if (package / name).is_file()), None)
+    if description is None:
         raise ZooferryError(f"{package} holds no rdf.yaml: give the folder of an unpacked bioimage.io model")
+    entries = read_yaml(description).get("weights")
+    return set(ENGINES) & set(entries) if isinstance(entries, dict) else set()
 
 
 def _make_folder(out: Path) -> None:

@@ -26,11 +26,12 @@ def main(arguments: list[str]) -> int:
     """Run the job; 0 if every image was written, 1 if not, 2 if ImageJ could not be started."""
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     try:
-        jimport = jvm.start_imagej()
+        jimport = jvm.start_imagej(torchscript=job["torchscript"])
     except HostAbsentError as problem:
         _tell({"absent": str(problem)})
         return 2
     jimport("ij.macro.Interpreter").batchMode = True  # results are shown without a window
+    jimport("java.lang.System").setProperty("zooferry.engine", job["engine"])
     interpreter = _interpreter(jimport, Path(job["fiji_scripts"]) / "lib")
     failed = 0
     for number, run in enumerate(job["runs"]):

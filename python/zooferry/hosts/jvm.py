@@ -7,6 +7,7 @@ A JVM cannot be stopped and started again in one process, so `start` is called i
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,17 @@ ENDPOINTS = (
     "org.python:jython-standalone:2.7.4",
     "org.yaml:snakeyaml:2.3",
 )
+# LibTorch for packages without ONNX weights: 118 MB, 432 MB once it has unpacked itself into ~/.djl.ai
+TORCHSCRIPT = (
+    "ai.djl:api:0.35.1",
+    "ai.djl.pytorch:pytorch-engine:0.35.1",
+    "ai.djl.pytorch:pytorch-jni:2.7.1-0.35.1",
+)
+LIBTORCH = {
+    ("Linux", "x86_64"): "ai.djl.pytorch:pytorch-native-cpu:2.7.1:linux-x86_64",
+    ("Darwin", "arm64"): "ai.djl.pytorch:pytorch-native-cpu:2.7.1:osx-aarch64",
+    ("Windows", "AMD64"): "ai.djl.pytorch:pytorch-native-cpu:2.7.1:win-x86_64",
+}
 OLDEST, NEWEST = 11, 25  # JPype starts no older one; ImageJ 1.54p refers to java.applet, gone in 26
 LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
 HEADLESS = (
@@ -31,6 +43,8 @@ HEADLESS = (
     "--add-opens=java.base/java.lang=ALL-UNNAMED",  # for ij1-patcher
     "-Dpython.cachedir.skip=true",
     "-XX:MaxRAMPercentage=50",
+    "-Dai.djl.offline=true",  # DJL would look for newer natives on the network
+    "-DOPT_OUT_TRACKING=true",  # and report that it was used
 )
 
 
@@ -63,10 +77,11 @@ def find_java() -> Java:
     )
 
 
-def start(*, options: Sequence[str] = HEADLESS) -> Any:
+def start(*, options: Sequence[str] = HEADLESS, torchscript: bool = False) -> Any:
     """Start the JVM of this process with ImageJ, Jython and ONNX Runtime on its class path.
 
-    The jars come from Maven Central at the first call and from the user's cache afterwards.
+    The jars come from Maven Central at the first call and from the user's cache afterwards; those of LibTorch only
+    with `torchscript`.
 
     Returns
     -------
@@ -80,7 +95,7 @@ def start(*, options: Sequence[str] = HEADLESS) -> Any:
     os.environ["JAVA_HOME"] = str(java.home)
     scyjava.config.set_java_constraints(fetch="never", version=str(java.version))
     scyjava.config.get_repositories().clear()  # Maven Central alone: a missing jar is an error, not a time-out
-    scyjava.config.endpoints[:] = ENDPOINTS
+    scyjava.config.endpoints[:] = [*ENDPOINTS, *(_torchscript_endpoints() if torchscript else ())]
     scyjava.config.add_options(list(options))
     try:
         scyjava.start_jvm()
@@ -94,14 +109,21 @@ def start(*, options: Sequence[str] = HEADLESS) -> Any:
     return scyjava.jimport
 
 
-def start_imagej() -> Any:
-    """Start headless ImageJ in this process; returns what `start` returns."""
-    jimport = start()
+def start_imagej(*, torchscript: bool = False) -> Any:
+    """Start headless ImageJ in this process; takes and returns what `start` does."""
+    jimport = start(torchscript=torchscript)
     jimport("net.imagej.patcher.LegacyInjector").preinit()
     version = str(jimport("ij.IJ").getVersion())
     if version != IMAGEJ_VERSION:
         raise ZooferryError(f"ImageJ {version} was loaded instead of {IMAGEJ_VERSION}: unset CLASSPATH")
     return jimport
+
+
+def _torchscript_endpoints() -> tuple[str, ...]:
+    place = (platform.system(), platform.machine())
+    if place not in LIBTORCH:
+        raise HostAbsentError(f"there is no LibTorch for Java on {' '.join(place)}: package the model with ONNX")
+    return (*TORCHSCRIPT, LIBTORCH[place])
 
 
 def _candidates() -> Iterator[tuple[Path, str]]:
