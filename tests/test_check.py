@@ -56,7 +56,7 @@ def test_good_package_passes_in_every_python_host(good):
 
 def test_report_json_has_exactly_the_agreed_keys(good, tiny_zip):
     _, content, _, _ = good
-    assert list(content) == ["package", "sha256", "zooferry", "spec", "hosts"]
+    assert list(content) == ["package", "sha256", "zooferry", "spec", "hosts", "findings"]
     assert content["package"] == tiny_zip.name
     assert content["spec"]["status"] == "passed"
     for host in content["hosts"]:

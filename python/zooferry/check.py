@@ -105,11 +105,13 @@ def _refused(opened: OpenPackage, names: Sequence[str], trust_code: bool) -> dic
     reasons = {n: why_untrusted(opened, CORE_WEIGHTS[n], trust_code=trust_code) for n in names if n in CORE_WEIGHTS}
     empty = {"status": "skipped", "version": "", "seconds": 0.0, "outputs": []}
     found = {name: empty | {"reason": reason} for name, reason in reasons.items() if reason}
-    if "core-torchscript" in names and "torchscript" in opened.weights:
-        try:  # bioimageio.core itself loads any script
-            require_harmless_script(weights_file(opened, "torchscript"))
-        except ZooferryError as error:
-            found["core-torchscript"] = empty | {"status": "failed", "reason": str(error)}
+    if "torchscript" in opened.weights:
+        others = () if "onnx" in opened.weights else ("imagej",)  # it takes ONNX where there is one
+        for name in {"core-torchscript", *others} & set(names):
+            try:  # these load any script; the host torchscript looks for itself
+                require_harmless_script(weights_file(opened, "torchscript"))
+            except ZooferryError as error:
+                found[name] = empty | {"status": "failed", "reason": str(error)}
     return found
 
 
