@@ -87,7 +87,7 @@ def test_unknown_method_lists_the_known():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_every_method_gives_a_network_and_a_loss_in_both_dimensions(name, dims):
     method = methods.load(name)
-    settings = method.SETTINGS(width=4)
+    settings = method.SETTINGS(width=4, batch=2)
     torch.manual_seed(0)
     network = method.build_network(settings, dims, 1, 1)
     arrays = tuple(np.random.default_rng(s).normal(size=(2, 1, *(8, 64, 64)[-dims:])) for s in (0, 1))

@@ -7,7 +7,7 @@ import pytest
 from zooferry.errors import ZooferryError
 from zooferry.methods.care import CareSettings
 from zooferry.methods.n2v import N2VSettings
-from zooferry.settings import Settings, build_settings, changed_settings, read_settings
+from zooferry.settings import Settings, build_settings, changed_settings, read_settings, with_batch
 
 CONVERTED = [
     ("steps", "100", 100),
@@ -52,8 +52,13 @@ def test_wrong_settings_are_refused_in_words(kind, values, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("batch", "dims", "expected"), [(0, 2, 4), (0, 3, 1), (7, 2, 7), (7, 3, 7)])
+def test_batch_is_chosen_where_it_is_0(batch, dims, expected):
+    assert with_batch(Settings(batch=batch), dims).batch == expected
+
+
 def test_settings_are_frozen_and_know_what_was_changed():
-    settings = build_settings(N2VSettings, {"steps": 5, "batch": N2VSettings().batch})
+    settings = build_settings(N2VSettings, {"steps": 5, "patch": N2VSettings().patch})
     assert changed_settings(settings) == {"steps": 5}
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.steps = 6

@@ -68,7 +68,8 @@ def write_settings(folder: Path, settings: Settings) -> None:
     lines = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        mark = f"  # changed, the default is {field.default}" if field.name in changed else ""
+        automatic = " (automatic)" if field.name == "batch" else ""
+        mark = f"  # changed, the default is {field.default}{automatic}" if field.name in changed else ""
         lines.append(yaml.safe_dump({field.name: value}).strip() + mark)
     write_text(folder / "settings.yaml", "\n".join(lines) + "\n")
 

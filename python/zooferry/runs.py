@@ -19,7 +19,7 @@ from zooferry.images import read_image, write_image
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks import unet
 from zooferry.prediction import Model, predict
-from zooferry.settings import Settings, build_settings
+from zooferry.settings import Settings, build_settings, with_batch
 from zooferry.training import Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
 
@@ -69,6 +69,7 @@ def train_method(
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     raw = read_training_data(images, targets, dims=settings.dims)
+    settings = with_batch(settings, raw.dims)
     names = axes.network_axes(raw.dims)
     training, _ = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], names)

@@ -27,7 +27,7 @@ class Settings:
     patch_z : int
         Their depth in slices (3D only).
     batch : int
-        Patches per training step.
+        Patches per training step; 0 chooses 4 in 2D and 1 in 3D, where a patch holds 16 times as many pixels.
     steps : int
         Training steps; with a time budget, whichever ends first. 0 is no limit, for a time budget alone.
     validate_every : int
@@ -55,7 +55,7 @@ class Settings:
     dims: int = 0
     patch: int = 64
     patch_z: int = 16
-    batch: int = 8
+    batch: int = 0
     steps: int = 2000
     validate_every: int = 50
     patience: int = 0
@@ -79,7 +79,7 @@ class Settings:
             The first value that is out of its range.
         """
         limits: Mapping[str, tuple[float, float]] = {
-            "patch": (8, 4096), "patch_z": (1, 1024), "batch": (1, 4096), "steps": (0, 10**9),
+            "patch": (8, 4096), "patch_z": (1, 1024), "batch": (0, 4096), "steps": (0, 10**9),
             "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
             "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
             "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
@@ -100,6 +100,7 @@ class Settings:
 
 
 S = TypeVar("S", bound=Settings)
+AUTOMATIC_BATCH = {2: 4, 3: 1}
 
 
 def build_settings(kind: type[S], values: Mapping[str, Any]) -> S:
@@ -149,6 +150,11 @@ def read_settings(file: Path | None, assignments: Sequence[str]) -> dict[str, An
             raise ZooferryError(f"--set {assignment}: no '='; write --set key=value")
         values[key.strip()] = yaml.safe_load(value) if value else ""
     return values
+
+
+def with_batch(settings: S, dims: int) -> S:
+    """The settings with the batch chosen where it is 0."""
+    return settings if settings.batch else dataclasses.replace(settings, batch=AUTOMATIC_BATCH[dims])
 
 
 def changed_settings(settings: Settings) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class CareSettings(Settings):
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
     """
 
-    batch: int = 8
     width: int = 16
     learning_rate: float = 2e-3
     low: float = 2.0

@@ -31,7 +31,6 @@ class N2VSettings(Settings):
         Odd side of the square around a masked pixel from which its replacement is drawn, never itself.
     """
 
-    batch: int = 4
     learning_rate: float = 4e-3
     box: int = 5
     window: int = 5
