@@ -12,7 +12,6 @@ from typing import Any
 
 import any_package
 import numpy as np
-import yaml
 from onnx import helper
 
 PLANE, STACK = "batch channel y x", "batch channel z y x"
@@ -183,7 +182,7 @@ STEPS = [
 ]
 
 TWICE = {"scale": 0.5}
-ROIS = constant("sizes", np.array([1, 1, 2, 2], np.float32))
+DOUBLE = constant("sizes", np.array([1, 1, 2, 2], np.float32))
 MEAN = "AveragePool"
 SHAPES = [
     Row("yx", {"raw": grey(24, 36)}, "y x"),
@@ -191,7 +190,10 @@ SHAPES = [
     Row("cyx", {"raw": grey(1, 3, 24, 36)[0]}, "channel y x"),
     Row("bcyx_float", {"raw": grey(1, 1, 24, 36, dtype=np.float32)}),
     Row("byxc", {"raw": grey(1, 1, 24, 36).reshape(1, 24, 36, 1)}, "batch y x channel"),
-    Row("byxc2", {"raw": grey(1, 24, 36, 2)}, "batch y x channel", skipped="channel before y and x"),
+    Row("byxc2", {"raw": grey(1, 24, 36, 2)}, "batch y x channel"),
+    Row("bzyxc", {"raw": grey(1, 8, 24, 36, 3)}, "batch z y x channel"),
+    Row("bycx", {"raw": grey(1, 24, 3, 36)}, "batch y channel x"),
+    Row("byxz", {"raw": grey(1, 24, 36, 8)}, "batch y x z", skipped="x as last axis, or y, x and channel"),
     Row("bczyx", {"raw": grey(1, 2, 8, 24, 36)}, STACK, [step("scale_range", axes=["z", *EACH]), TO_FLOAT]),
     Row("bzcyx", {"raw": grey(1, 8, 2, 24, 36)}, "batch z channel y x", [step("scale_range", axes=EACH), TO_FLOAT]),
     Row("zyx", {"raw": grey(1, 1, 8, 24, 36)[0, 0]}, "z y x", [TO_FLOAT, step("softmax", axis="z"), TO_FLOAT]),
@@ -201,7 +203,7 @@ SHAPES = [
     Row("fixed", sizes={"y": {"size": 24}, "x": {"size": 36}}),
     Row(
         "larger",
-        nodes=(ROIS, node("Resize", "raw _ sizes", "out", mode="nearest")),
+        nodes=(DOUBLE, node("Resize", "raw _ sizes", "out", mode="nearest")),
         outputs=[any_package.tensor("out", following(PLANE, 2, y=TWICE, x=TWICE))],
     ),
     Row(
@@ -260,57 +262,6 @@ SHAPES = [
 ]
 
 
-@dataclass
-class Older(Row):
-    """A description of format 0.4."""
-
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    step: str = "zero_mean_unit_variance"
-    reference: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, folder: Path) -> Path:
-        """The package as a folder."""
-        super().write(folder)
-        content = yaml.safe_load((folder / "rdf.yaml").read_text())
-        shape = list(self.arrays["raw"].shape)
-        axes = {"axes": "bczyx" if len(shape) == 5 else "bcyx", "data_type": "float32"}
-        implicit = {"reference_tensor": "raw", "scale": [1] * len(shape), "offset": [0] * len(shape)} | self.reference
-        sizes = {"min": [1, shape[1], *[4] * (len(shape) - 2)], "step": [0, 0, *[4] * (len(shape) - 2)]}
-        steps = [{"name": self.step, "kwargs": self.kwargs}]
-        content |= {
-            "format_version": "0.4.10",
-            "inputs": [{"name": "raw", **axes, "shape": sizes, "preprocessing": steps, "data_type": "uint16"}],
-            "outputs": [{"name": "out", **axes, "shape": implicit}],
-            "test_inputs": ["test_raw.npy"],
-            "test_outputs": ["test_out.npy"],
-            "authors": [{"name": "A. Tester"}],
-            "cite": [{"text": "none", "doi": "10.1234/none"}],
-            "description": "A test.",
-            "documentation": "README.md",
-            "license": "MIT",
-            "timestamp": "2024-01-01T00:00:00",
-        }
-        (folder / "README.md").write_text("# A test\n")
-        (folder / "rdf.yaml").write_text(yaml.safe_dump(content))
-        return folder
-
-
-OLDER = [
-    Older("older_fixed", kwargs={"mode": "fixed", "axes": "cyx", "mean": 101.3, "std": 17.1}),
-    Older("older_fixed_each", kwargs={"mode": "fixed", "axes": "yx", "mean": [101.3, 9.0], "std": [17.1, 3.0]}),
-    Older("older_sample", kwargs={"mode": "per_sample", "axes": "yx"}),
-    Older("older_dataset", kwargs={"mode": "per_dataset", "axes": "cyx"}),
-    Older("older_range", kwargs={"mode": "per_sample", "axes": "yx", "max_percentile": 99.0}, step="scale_range"),
-    Older("older_linear", kwargs={"axes": "yx", "gain": [0.5, 2.0], "offset": [1.0, 2.0]}, step="scale_linear"),
-    Older("older_clip", kwargs={"min": 80.0, "max": 90.0}, step="clip"),
-    Older(
-        "older_larger",
-        kwargs={"gain": 0.5, "offset": 0.0},
-        step="scale_linear",
-        nodes=(ROIS, node("Resize", "raw _ sizes", "out", mode="nearest")),
-        reference={"scale": [1, 1, 2, 2]},
-    ),
-]
 TEN = {axis: {"size": {"min": 10, "step": 4}} for axis in "yx"}
 FIXED = {"y": {"size": 24}, "x": {"size": 36}}
 
@@ -333,7 +284,7 @@ TILED = [
     tiled("stepped", smooth(), sizes=TEN, halo=4, shape=(22, 34)),
     tiled("fixed_halo", smooth(), sizes=FIXED, halo=4),
     tiled("fixed_whole", smooth(), sizes=FIXED),
-    tiled("halo_larger", ROIS, smooth("in"), node("Resize", "in _ sizes", "out", mode="nearest"), halo=8, scale=0.5),
+    tiled("halo_larger", DOUBLE, smooth("in"), node("Resize", "in _ sizes", "out", mode="nearest"), halo=8, scale=0.5),
     tiled(
         "halo_smaller", smooth("in"), node(MEAN, "in", "out", kernel_shape=[2, 2], strides=[2, 2]), halo=2, scale=2.0
     ),
@@ -347,4 +298,4 @@ SIZES: dict[str, tuple[str, tuple[int, int], int | None, tuple[int, int] | str]]
     "tiles_that_shrink": ("halo_smaller", (62, 84), 16, (31, 42)),
     "more_than_fixed_size": ("fixed_whole", (61, 83), None, "exactly 24 pixels along y and declares no halo"),
 }
-ROWS = [*STEPS, *SHAPES, *OLDER, *TILED]
+ROWS = [*STEPS, *SHAPES, *TILED]

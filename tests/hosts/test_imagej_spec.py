@@ -13,6 +13,7 @@ import any_package
 import numpy as np
 import onnxruntime
 import pytest
+from older_rows import OLDER
 from spec_rows import ROWS, SIZES, TILED, Row, grey
 
 from zooferry.axes import label_axes
@@ -29,7 +30,7 @@ RTOL = 1e-4  # of the largest expected value
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Row name -> folder of its package."""
     folder = tmp_path_factory.mktemp("spec")
-    return {row.name: row.write(folder / row.name) for row in ROWS}
+    return {row.name: row.write(folder / row.name) for row in (*ROWS, *OLDER)}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,10 @@ def in_imagej(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         image.attrs.update(pixel_size={"y": 0.25, "x": 0.5}, unit="micrometer")
         file = write_image(scratch / f"{name}.tif", image)
         runs[name] = imagej.Run(packages[row], (file,), scratch / "out", tile)
+    one_image = (scratch / "two_and_two_raw.tif",)
+    runs["one image for two inputs"] = imagej.Run(packages["two_and_two"], one_image, scratch / "out")
     for name, result in zip(runs, imagej.run_packages([*runs.values()], threads=1), strict=True):
-        found[name] = result.results if name in SIZES else _tensors(packages[name], result)
+        found[name] = _tensors(packages[name], result) if name in packages else result.results
         if result.message:
             found[name] = f"{'skipped' if result.unsupported else 'failed'}: {result.message}"
     return found
@@ -93,7 +96,7 @@ def agree(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], *, who
 
 
 @pytest.mark.jvm
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [*ROWS, *OLDER], ids=lambda row: row.name)
 def test_hosts_agree(row: Row, packages: dict[str, Path], in_imagej: dict[str, Any]) -> None:
     result = in_imagej[row.name]
     if row.skipped:
@@ -137,3 +140,10 @@ def test_tiles_equal_the_whole(name: str, packages: dict[str, Path], in_imagej: 
     np.testing.assert_allclose(image.values, expected, rtol=RTOL)
     ratio = shape[0] / wanted[0]
     assert image.attrs["pixel_size"] == pytest.approx({"y": 0.25 * ratio, "x": 0.5 * ratio})
+
+
+@pytest.mark.jvm
+def test_a_model_of_two_inputs_wants_two_images(in_imagej: dict[str, Any]) -> None:
+    assert in_imagej["one image for two inputs"].startswith(
+        "failed: model any package takes 2 images (raw, mask), 1 came: the menu command gives one"
+    )

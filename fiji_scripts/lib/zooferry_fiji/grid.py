@@ -26,10 +26,16 @@ def check_axes(axes, channels, tensor, names):
     planar = [axis for axis in axes if axis in ("y", "x")]
     if planar != ["y", "x"] and (tensor == "input" or planar):
         raise UnsupportedError(words + ": ImageJ takes images with y before x")
-    if channels > 1 and "x" in axes and "channel" in axes[axes.index("x") :]:
-        raise UnsupportedError(words + ": ImageJ runs models with the channel before y and x")
+    _check_order([axis for axis in axes if axis != "batch" and (axis != "channel" or channels > 1)], words)
     if not planar and [axis for axis in axes if axis in DEPTHS]:
         raise UnsupportedError(words + ": profiles along %s are no images" % axes[-1])
+
+
+def _check_order(axes, words):
+    # rows of X must be continuous, or pixels with all channels
+    last = axes[axes.index("x") + 1 :] if "x" in axes else []
+    if last not in ([], ["channel"]) or (last and axes[axes.index("y") + 1] != "x"):
+        raise UnsupportedError(words + ": ImageJ runs models with x as last axis, or y, x and channel")
 
 
 def read_grid(inputs, outputs, model):

@@ -110,6 +110,9 @@ def fill(buffer, planes, box, strides, width):
     `box` is ((z, size), (y, size), (x, size)) in pixels, `strides` are those of C Z Y X in the buffer, `width` that
     of the planes.
     """
+    if strides[3] > 1:
+        _fill_interleaved(buffer, planes, box, strides, width)
+        return
     (z0, depth), (y0, height), (x0, columns) = box
     whole = columns == width and strides[2] == columns
     for c, channel in enumerate(planes):
@@ -130,6 +133,9 @@ def collect(buffer, planes, box, strides):
     `box` is ((first in the window, from, to), ...) along Z Y X on the image, `strides` are those of C Z Y X in the
     buffer; `planes` are FloatProcessors [channel][z].
     """
+    if strides[3] > 1:
+        _collect_interleaved(buffer, planes, box, strides)
+        return
     (z0, z_from, z_to), (y0, y_from, y_to), (x0, x_from, x_to) = box
     columns = x_to - x_from
     for c, channel in enumerate(planes):
@@ -143,6 +149,36 @@ def collect(buffer, planes, box, strides):
             for y in range(y_from, y_to):
                 buffer.position(begin + (y - y_from) * strides[2])
                 buffer.get(pixels, y * width + x_from, columns)
+
+
+def _fill_interleaved(buffer, planes, box, strides, width):
+    # Y X C: each channel's columns stand `count` apart; column by column, for no bulk operation takes steps
+    (z0, depth), (y0, height), (x0, columns) = box
+    count = len(planes)
+    column = zeros(height, "i")
+    for z in range(depth):
+        mixed = FloatProcessor(columns * count, height)
+        for c, channel in enumerate(planes):
+            source = FloatProcessor(width, len(channel[z0 + z]) // width, channel[z0 + z])
+            for x in range(columns):
+                source.getColumn(x0 + x, y0, column, height)
+                mixed.putColumn(x * count + c, 0, column, height)
+        buffer.position(z * strides[1])
+        buffer.put(mixed.getPixels())
+
+
+def _collect_interleaved(buffer, planes, box, strides):
+    (z0, z_from, z_to), (y0, y_from, y_to), (x0, x_from, x_to) = box
+    count, height = len(planes), y_to - y_from
+    column = zeros(height, "i")
+    mixed = FloatProcessor(strides[2], height)
+    for z in range(z_from, z_to):
+        buffer.position((z0 + z - z_from) * strides[1] + y0 * strides[2])
+        buffer.get(mixed.getPixels())
+        for c, channel in enumerate(planes):
+            for x in range(x_from, x_to):
+                mixed.getColumn((x0 + x - x_from) * count + c, 0, column, height)
+                channel[z].putColumn(x, y_from, column, height)
 
 
 def empty_planes(channels, depth, height, width):
