@@ -91,6 +91,7 @@ NAMES = [
     ("n" * 256, "too long"),
     ("n/" * 33 + "n", "too long"),
     ("RDF.yaml", "holds two entries"),
+    ("rdf.yaml. ", "holds two entries"),
     ("x/../rdf.yaml", "leads outside"),
     ("./rdf.yaml", "holds two entries"),
     ("rdf.yaml/file", "not a readable zip"),

@@ -3,7 +3,7 @@
 Limits: 10,000 entries, 4 GiB unpacked, 200 times the size of the zip once that is more than 64 MiB, names of 1,024
 bytes (255 for each part) and 32 folders. Memory stays at one block of 1 MiB beside the zip's own list of entries.
 Refused are names that lead outside (absolute, ``..``, drive letters, NUL), links and devices, two entries of one
-name (on systems that ignore case as well), encryption, and compression other than deflate.
+name (also on systems that ignore case, or dots and spaces at the end), encryption, and compression other than deflate.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _targets(path: Path, entries: list[zipfile.ZipInfo]) -> Iterator[PurePosixPa
         problem = _wrong_name(name, entry) or _wrong_kind(entry)
         if problem:
             raise ZooferryError(f"{path}: holds the entry {said}, {problem}; refused")
-        key = unicodedata.normalize("NFC", str(name)).casefold()
+        parts = [part.rstrip(". ") for part in name.parts]  # Windows drops them
+        key = unicodedata.normalize("NFC", "/".join(parts)).casefold()
         if key in seen:
             raise ZooferryError(f"{path}: holds two entries named {said} (upper and lower case are one); refused")
         seen.add(key)

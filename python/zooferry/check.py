@@ -5,11 +5,10 @@ Every host runs in a child process (the three core hosts share one), so a crash 
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,9 +83,7 @@ def check_package(
         arrays: Arrays = {tensor.id: {} for tensor in opened.outputs}
         rows, spec = [], {}
         refused = _refused(opened, names, trust_code)
-        allowed = [name for name in names if name not in refused]
-        results = run_hosts(opened.folder, Path(scratch), allowed, seconds=seconds)
-        for name, result in itertools.chain(results, refused.items()):
+        for name, result in _results(opened, Path(scratch), names, refused, seconds=seconds):
             if name == SPEC:
                 spec = result
                 say(f"{'spec':<17} {spec['status']}")
@@ -98,6 +95,15 @@ def check_package(
         findings = tuple(lint(modern, profiles or tuple(PROFILES) if out else profiles))
         report = replace(_report(package, opened, spec, rows, arrays), findings=findings, profiles=tuple(profiles))
     return report if out is None else _write(report, arrays, out)
+
+
+def _results(
+    opened: OpenPackage, scratch: Path, names: Sequence[str], refused: Mapping[str, dict[str, Any]], *, seconds: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What every host says, those that are not run at the end."""
+    allowed = [name for name in names if name not in refused]
+    yield from run_hosts(opened.folder, scratch, allowed, seconds=seconds)
+    yield from refused.items()
 
 
 def _refused(opened: OpenPackage, names: Sequence[str], trust_code: bool) -> dict[str, dict[str, Any]]:
