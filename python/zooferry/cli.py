@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 if all went well, 1 for a refusal or a failed check, 2 for a wrong command line, 130 after
         Ctrl-C.
     """
+    # read when torch is loaded: threads that wait asleep. Beside other busy programs that is 4 times as fast (174
+    # instead of 40 training steps in 15 s on two cores), because a spinning thread holds the core the other one needs
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
