@@ -289,11 +289,23 @@ TILED = [
         "halo_smaller", smooth("in"), node(MEAN, "in", "out", kernel_shape=[2, 2], strides=[2, 2]), halo=2, scale=2.0
     ),
 ]
-SIZES: dict[str, tuple[str, tuple[int, int], int | None, tuple[int, int] | str]] = {
+LAST = "batch y x channel"
+TILED.append(
+    Row(
+        "halo_last",
+        {"raw": grey(1, 24, 36, 2)},
+        LAST,
+        sizes=FIXED,
+        outputs=[any_package.tensor("out", following(LAST, 2, y={"halo": 4}, x={"halo": 4}))],
+    )
+)
+# name -> row, image Y X or C Y X, tile, and the result's sizes or words of the refusal
+SIZES: dict[str, tuple[str, tuple[int, ...], int | None, tuple[int, ...] | str]] = {
     "tiles": ("halo", (61, 83), 12, (61, 83)),
     "tiles_of_odd_minimum": ("stepped", (61, 83), 18, (61, 83)),
     "tiles_of_fixed_size": ("fixed_halo", (61, 83), None, (61, 83)),
     "less_than_fixed_size": ("fixed_halo", (20, 30), None, (20, 30)),
+    "tiles_with_channels_last": ("halo_last", (2, 61, 83), None, (2, 61, 83)),
     "tiles_that_grow": ("halo_larger", (61, 83), 16, (122, 166)),
     "tiles_that_shrink": ("halo_smaller", (62, 84), 16, (31, 42)),
     "more_than_fixed_size": ("fixed_whole", (61, 83), None, "exactly 24 pixels along y and declares no halo"),

@@ -49,7 +49,7 @@ def in_imagej(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
             images = [write_image(scratch / f"{name}_{t.id}.tif", through_tiff.as_image(t)) for t in opened.inputs]
             runs[name] = imagej.Run(folder, tuple(images), scratch / "out")
     for name, (row, shape, tile, _) in SIZES.items():
-        image = label_axes(grey(*shape), "yx")
+        image = label_axes(grey(*shape), "cyx"[-len(shape) :])
         image.attrs.update(pixel_size={"y": 0.25, "x": 0.5}, unit="micrometer")
         file = write_image(scratch / f"{name}.tif", image)
         runs[name] = imagej.Run(packages[row], (file,), scratch / "out", tile)
@@ -136,9 +136,12 @@ def test_tiles_equal_the_whole(name: str, packages: dict[str, Path], in_imagej: 
     image = read_image(in_imagej[name]["out"])
     assert image.shape == wanted
     sizes = next(one.sizes for one in TILED if one.name == row)
-    expected = whole(packages[row], grey(*shape), sizes)[: wanted[0], : wanted[1]]
-    np.testing.assert_allclose(image.values, expected, rtol=RTOL)
-    ratio = shape[0] / wanted[0]
+    if len(shape) == 3:  # whose network changes nothing
+        np.testing.assert_array_equal(image.values, grey(*shape))
+    else:
+        expected = whole(packages[row], grey(*shape), sizes)[: wanted[0], : wanted[1]]
+        np.testing.assert_allclose(image.values, expected, rtol=RTOL)
+    ratio = shape[-1] / wanted[-1]
     assert image.attrs["pixel_size"] == pytest.approx({"y": 0.25 * ratio, "x": 0.5 * ratio})
 
 

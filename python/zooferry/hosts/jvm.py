@@ -6,10 +6,12 @@ A JVM cannot be stopped and started again in one process, so `start` is called i
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,19 +90,23 @@ def start(*, options: Sequence[str] = HEADLESS, torchscript: bool = False) -> An
     callable
         Class name -> Java class.
     """
+    import jpype
     import scyjava
     import scyjava.config
 
     java = find_java()
     os.environ["JAVA_HOME"] = str(java.home)
     scyjava.config.set_java_constraints(fetch="never", version=str(java.version))
-    scyjava.config.get_repositories().clear()  # Maven Central alone: a missing jar is an error, not a time-out
-    scyjava.config.endpoints[:] = [*ENDPOINTS, *(_torchscript_endpoints() if torchscript else ())]
+    scyjava.config.endpoints.clear()
     scyjava.config.add_options(list(options))
     try:
-        scyjava.start_jvm()
-    except OSError as problem:  # from the download of the jars
+        jars = _jars((*ENDPOINTS, *(_torchscript_endpoints() if torchscript else ())))
+    except OSError as problem:  # from the download
         raise HostAbsentError(_no_jars(problem)) from problem
+    for jar in jars:
+        jpype.addClassPath(jar)
+    try:
+        scyjava.start_jvm()
     except (RuntimeError, ValueError) as problem:
         words = " ".join(str(problem).split())[:300]
         raise HostAbsentError(
@@ -117,6 +123,42 @@ def start_imagej(*, torchscript: bool = False) -> Any:
     if version != IMAGEJ_VERSION:
         raise ZooferryError(f"ImageJ {version} was loaded instead of {IMAGEJ_VERSION}: unset CLASSPATH")
     return jimport
+
+
+def _jars(endpoints: Sequence[str]) -> list[Path]:
+    """The jars in a folder of our own, filled once.
+
+    jgo 3.2 takes its folder for empty if all jars are modules, and fills it anew at each start: two processes that
+    start at the same time then lose jars ("Cannot import site module", observed).
+    """
+    key = hashlib.sha256("+".join(endpoints).encode()).hexdigest()[:16]
+    folder = Path.home() / ".cache" / "zooferry" / "jars" / key
+    if not folder.is_dir():
+        _fetch_jars(endpoints, folder)
+    return sorted(folder.glob("*.jar"))
+
+
+def _fetch_jars(endpoints: Sequence[str], folder: Path) -> None:
+    import jgo
+    import jgo.maven
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        # Maven Central alone: a missing jar is an error, not a time-out
+        resolver = jgo.maven.PythonResolver(lenient=True)  # some parent of ij1-patcher is not there, nor needed
+        found = jgo.build("+".join(endpoints), cache_dir=Path(scratch) / "jgo", resolver=resolver)
+        made = Path(scratch) / "jars"
+        made.mkdir()
+        for jar in (*found.modules_dir.glob("*.jar"), *found.jars_dir.glob("*.jar")):
+            jar.replace(made / jar.name)
+        for _, name, version, *classifier in (endpoint.split(":") for endpoint in endpoints):
+            if not (made / f"{'-'.join((name, version, *classifier))}.jar").is_file():
+                raise FileNotFoundError(f"{name} {version}")
+        try:
+            made.replace(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
 
 
 def _torchscript_endpoints() -> tuple[str, ...]:
