@@ -181,10 +181,10 @@ def test_a_card_that_the_format_refuses_leaves_nothing_behind(runs, tmp_path):
 
 
 def test_wrong_weights_never_become_a_package(runs, tmp_path, monkeypatch):
-    from zooferry import weights
+    from zooferry import engines
 
-    honest = weights.load_onnx
-    monkeypatch.setattr(weights, "load_onnx", lambda path: lambda batch: honest(path)(batch) * 1.001)
+    honest = engines.load_onnx
+    monkeypatch.setattr(engines, "load_onnx", lambda path: lambda batches: [honest(path)(batches)[0] * 1.001])
     with pytest.raises(ZooferryError, match="the ONNX weights disagree with the network on shape"):
         package_run(runs["n2v"], tmp_path / "m.zip", card=None, say=print)
     assert not any(tmp_path.iterdir())

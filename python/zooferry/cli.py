@@ -156,6 +156,7 @@ def _add_predict(commands: Commands) -> None:
     p = commands.add_parser("predict", help="restore images in Python")
     _add_model_and_images(p)
     p.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: automatic)")
+    p.add_argument("--trust-code", action="store_true", help="let the package's own Python code run")
     p.set_defaults(run=_predict)
 
 
@@ -168,7 +169,9 @@ def _add_model_and_images(p: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from zooferry.restoring import restore_files
 
-    failed = restore_files(options.model, options.images, options.out, tile=options.tile, say=say)
+    failed = restore_files(
+        options.model, options.images, options.out, tile=options.tile, say=say, trust_code=options.trust_code
+    )
     return _summary(failed, len(options.images))
 
 
@@ -261,12 +264,13 @@ def _add_imagej(commands: Commands) -> None:
 
 def _imagej(options: argparse.Namespace) -> int:
     from zooferry.hosts.imagej import run_images
-    from zooferry.package import open_package
+    from zooferry.package import open_package, verify_files
     from zooferry.restoring import result_paths
 
     result_paths(options.images, options.out)
     new = not options.out.exists()
     with open_package(options.model) as package:
+        verify_files(package)
         results = run_images(package.folder, options.images, options.out, tile=options.tile)
     if new and not any(options.out.iterdir()):
         options.out.rmdir()

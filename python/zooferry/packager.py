@@ -111,7 +111,7 @@ def _like(raw: xr.DataArray, restored: np.ndarray, model: Model) -> xr.DataArray
 
 def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[str, float]:
     """All three formats, each compared with the network on three sizes and two batches; the worst differences."""
-    from zooferry import weights
+    from zooferry import engines, weights
 
     network = build_trained_network(run, content)
     dims, channels = int(content["dims"]), int(content["channels"][0])
@@ -125,8 +125,8 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
     weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, OUTPUT), axes=names)
     shutil.copyfile(unet.__file__, parts / "unet.py")
     loaded = {
-        "TorchScript": weights.load_torchscript(parts / "weights_torchscript.pt"),
-        "ONNX": weights.load_onnx(parts / "weights.onnx"),
+        "TorchScript": engines.load_torchscript(parts / "weights_torchscript.pt"),
+        "ONNX": engines.load_onnx(parts / "weights.onnx"),
     }
     return {what: weights.require_agreement(what, run_it, network, batches) for what, run_it in loaded.items()}
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from zooferry.comparison import compare
+from zooferry.engines import Infer
 from zooferry.errors import ZooferryError
 
 OPSET = 17
@@ -99,40 +100,7 @@ def run_eager(network: torch.nn.Module, batch: np.ndarray) -> np.ndarray:
     return result
 
 
-def load_torchscript(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A TorchScript file as a function of a float32 batch."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # see write_torchscript
-        script = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            result: np.ndarray = script(torch.from_numpy(np.ascontiguousarray(batch))).numpy()
-        return result
-
-    return run
-
-
-def load_onnx(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """An ONNX file with one input and one output as a function of a float32 batch; 0 threads lets the engine choose."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        result: np.ndarray = session.run(None, {name: np.ascontiguousarray(batch)})[0]
-        return result
-
-    return run
-
-
-def require_agreement(
-    what: str, run: Callable[[np.ndarray], np.ndarray], network: torch.nn.Module, shapes: Sequence[tuple[int, ...]]
-) -> float:
+def require_agreement(what: str, run: Infer, network: torch.nn.Module, shapes: Sequence[tuple[int, ...]]) -> float:
     """Compare written weights with the network on random batches of the given shapes; the largest difference.
 
     Raises
@@ -144,7 +112,7 @@ def require_agreement(
     worst = 0.0
     for shape in shapes:
         batch = rng.normal(size=shape).astype(np.float32)
-        verdict = compare(run(batch), run_eager(network, batch), name=what)
+        verdict = compare(run([batch])[0], run_eager(network, batch), name=what)
         if not verdict.passed:
             raise ZooferryError(f"the {what} weights disagree with the network on shape {shape}: {verdict.reason}")
         worst = max(worst, verdict.max_abs)

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from zooferry.comparison import compare
+from zooferry.engines import load_torchscript
 from zooferry.package import OpenPackage, open_package
-from zooferry.weights import load_torchscript
 
 OLD = ("onnxruntime==1.15.1", "torch==2.0.1", "numpy<2")
 CHILD = """
@@ -61,7 +61,8 @@ def check(package: OpenPackage, python: Path, scratch: Path) -> bool:
     good = True
     for engine, version in zip(("onnx", "torchscript"), versions.split(), strict=True):
         verdicts = [
-            compare(np.load(scratch / f"{engine}{i}.npy"), today(batch), name=engine) for i, batch in enumerate(batches)
+            compare(np.load(scratch / f"{engine}{i}.npy"), today([batch])[0], name=engine)
+            for i, batch in enumerate(batches)
         ]
         good &= all(v.passed for v in verdicts)
         worst = max(v.max_abs for v in verdicts)
