@@ -38,9 +38,7 @@ def test_operation_by_hand_leaves_its_input_alone(name, kwargs, expected):
 
 
 def test_unknown_operation_is_refused_with_the_allowed_ones():
-    with pytest.raises(
-        ZooferryError, match="'gamma' is not supported; allowed are binarize, cellpose_"
-    ):
+    with pytest.raises(ZooferryError, match="'gamma' is not supported; allowed are binarize, cellpose_"):
         normalization.apply_operations([{"id": "gamma"}], IMAGE, AXES)
 
 
