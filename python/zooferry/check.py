@@ -19,7 +19,7 @@ import zooferry
 from zooferry.comparison import Comparison, compare
 from zooferry.engines import require_harmless_script
 from zooferry.errors import ZooferryError
-from zooferry.files import write_text
+from zooferry.files import make_folder, write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
@@ -77,7 +77,8 @@ def check_package(
     """
     names = _known_hosts(hosts)
     say: OnLine = on_line or (lambda _line: None)
-    _make_writable(out)
+    if out is not None:
+        make_folder(out)
     with open_package(package) as opened, tempfile.TemporaryDirectory(prefix="zooferry-check-") as scratch:
         verify_files(opened)
         arrays: Arrays = {tensor.id: {} for tensor in opened.outputs}
@@ -126,17 +127,6 @@ def _known_hosts(hosts: Sequence[str] | None) -> list[str]:
     if unknown:
         raise ZooferryError(f"unknown host {unknown[0]!r}; allowed are {', '.join(HOSTS)}")
     return [name for name in HOSTS if hosts is None or name in hosts]
-
-
-def _make_writable(out: Path | None) -> None:
-    if out is None:
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise ZooferryError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
 
 
 def _row(name: str, result: dict[str, Any], opened: OpenPackage, arrays: Arrays) -> HostRow:
