@@ -168,12 +168,9 @@ def file_sha256(path):
     import hashlib
 
     total = hashlib.sha256()
-    stream = open(path, "rb")
-    try:
+    with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             total.update(block)
-    finally:
-        stream.close()
     return total.hexdigest()
 
 
