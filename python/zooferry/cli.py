@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zooferry import __version__
+from zooferry.cli_fiji import add_fiji
 from zooferry.errors import ZooferryError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_demo, _add_simulate, _add_methods, _add_train, _add_predict, _add_evaluate):
         add(commands)
-    for add in (_add_package, _add_check, _add_imagej, _add_doctor):
+    for add in (_add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 
