@@ -12,7 +12,7 @@ import tifffile
 
 from zooferry.cli import build_parser, main
 
-COMMANDS = ["demo", "simulate", "methods", "train", "predict", "evaluate", "package", "check", "imagej", "fiji", "doctor"]
+COMMANDS = "demo simulate methods train predict evaluate package check imagej fiji doctor".split()
 
 
 def write(folder, name, array, **options):
