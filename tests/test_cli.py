@@ -12,7 +12,8 @@ import tifffile
 
 from zooferry.cli import build_parser, main
 
-COMMANDS = "demo simulate methods train predict evaluate package check imagej fiji doctor".split()
+COMMANDS = ["demo", "simulate", "methods", "train", "predict", "evaluate", "package", "check", "imagej", "fiji"]
+COMMANDS += ["doctor"]
 
 
 def write(folder, name, array, **options):
