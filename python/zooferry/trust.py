@@ -20,7 +20,8 @@ from zooferry.files import sha256
 if TYPE_CHECKING:
     from zooferry.package import OpenPackage
 
-OWN_ARCHITECTURES = {"UNet": Path(__file__).parent / "networks" / "unet.py"}  # callable -> the file that has it
+NETWORKS = Path(__file__).parent / "networks"
+OWN_ARCHITECTURES = {"UNet": NETWORKS / "unet.py", "RCAN": NETWORKS / "rcan.py"}  # callable -> the file that has it
 STATE_DICT = "pytorch_state_dict"
 
 

@@ -1,0 +1,60 @@
+"""The networks by name: class, file that is shipped, and how far a pixel reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zooferry.networks import rcan, unet
+
+ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
+    "unet.UNet": unet.UNet,
+    "unet.PercentileUNet": unet.PercentileUNet,
+    "rcan.RCAN": rcan.RCAN,
+}
+FILES = {"unet": unet.__file__, "rcan": rcan.__file__}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Pixels per spatial axis, the same for y and x.
+
+    Attributes
+    ----------
+    step : int
+        Spatial sizes must be multiples of it.
+    halo : int
+        Pixels around a pixel that can change it.
+    factors : tuple of int
+        Output over input pixels of each spatial axis, (z), y, x.
+    exact : bool
+        Whether tiles with that halo give the values of the whole image.
+    """
+
+    step: int
+    halo: int
+    factors: tuple[int, ...]
+    exact: bool
+
+
+def name_of(network: torch.nn.Module) -> str:
+    """File and class of a network below `zooferry.networks`, such as "unet.UNet"."""
+    return f"{type(network).__module__.rpartition('.')[2]}.{type(network).__name__}"
+
+
+def source_file(network: Mapping[str, Any]) -> Path:
+    """The file that holds the architecture; `network` is run.json's entry."""
+    return Path(FILES[network["architecture"].partition(".")[0]])
+
+
+def reach(network: Mapping[str, Any], dims: int) -> Reach:
+    """Of a network as run.json describes it: ``{"architecture": ..., "arguments": ...}``."""
+    arguments = network["arguments"]
+    if network["architecture"].startswith("rcan."):
+        return Reach(rcan.step(arguments), rcan.halo(arguments), rcan.factors(arguments), exact=False)
+    depth, kernel = int(arguments["depth"]), int(arguments["kernel"])
+    return Reach(unet.step(depth), unet.halo(depth, kernel), (1,) * dims, exact=True)
