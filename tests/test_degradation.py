@@ -7,8 +7,11 @@ from scipy import ndimage, stats
 from zooferry.degradation import (
     Camera,
     convolve,
+    downsample,
+    enlarge,
     expected_counts,
     expose,
+    fitting_sizes,
     gaussian_blur,
     photons_from_counts,
     uneven_background,
@@ -186,3 +189,30 @@ def test_inputs_stay_as_they_were():
     photons_from_counts(image, Camera())
     np.testing.assert_array_equal(image, kept)
     np.testing.assert_array_equal(kernel, 1)
+
+
+def test_coarser_pixels_by_hand():
+    image = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(downsample(image[0, :2], (2, 2)), [[2.5, 4.5]])
+    np.testing.assert_array_equal(downsample(image, (2, 1, 1)), image[1:])
+    np.testing.assert_array_equal(downsample(image, (1, 3, 2)), [[[4.5, 6.5]], [[16.5, 18.5]]])
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (3, 1), (1, 4), (2, 1, 1), (3, 2, 2), (4, 1, 3)])
+def test_enlarging_moves_nothing(factors):
+    """A ramp along any axis is the same after it, away from the borders, where nothing is extrapolated."""
+    shape = tuple(6 * f for f in factors)
+    for axis in range(len(shape)):
+        ramp = np.broadcast_to(
+            np.moveaxis(np.arange(shape[axis], dtype=float)[(..., *[None] * (len(shape) - 1))], 0, axis), shape
+        )
+        again = enlarge(downsample(ramp, factors), factors)
+        assert again.shape == shape
+        inner = tuple(slice(f, -f) for f in factors)
+        np.testing.assert_allclose(again[inner], ramp[inner], atol=1e-9)
+
+
+def test_sizes_are_cut_to_multiples():
+    assert fitting_sizes((9, 8), (2, 4)) == (slice(8), slice(8))
+    with pytest.raises(ZooferryError, match=r"image of \(3, 8\) pixels is smaller than the down-sampling \(4, 1\)"):
+        fitting_sizes((3, 8), (4, 1))

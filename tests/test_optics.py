@@ -163,3 +163,47 @@ def test_impossible_optics_are_refused(fields, words):
 def test_impossible_grids_are_refused(shape, pixel_size):
     with pytest.raises(ZooferryError, match="one value per axis"):
         point_spread_function(Optics(), shape, pixel_size=pixel_size)
+
+
+# psfmodels 0.3.3 (MicroscPSF's scalar Gibson & Lanni model, all indices equal), at x = 0, 2, 4, 6, 8, 12 pixels of
+# 0.05 um in planes 0, 0.4, 0.8 um from the focus, in parts of the maximum:
+#   make_psf([0, .4, .8], nx=33, model="scalar", dxy=.05, NA=.., wvl=.., ns=n, ni=n, ni0=n, ng=n, ng0=n)
+#   confocal_psf([0, .4, .8], nx=33, pinhole_au=1, dxy=.05, NA=1.3, ex_wvl=.488, em_wvl=.52, the same indices, scalar)
+# Its pupil is evenly lit, ours as an objective that obeys the sine condition: ours is a little narrower.
+PSFMODELS = [
+    (Optics(numerical_aperture=1.3, emission_um=0.52, refractive_index=1.515),
+     [[1.0, 0.528, 0.0384, 0.014, 0.005, 0.0015], [0.3209, 0.1911, 0.0837, 0.0587, 0.0176, 0.0045],
+      [0.019, 0.025, 0.0348, 0.0285, 0.03, 0.0145]]),
+    (Optics(numerical_aperture=0.8, emission_um=0.6, refractive_index=1.0),
+     [[1.0, 0.8378, 0.4752, 0.1566, 0.0154, 0.0172], [0.7912, 0.6643, 0.3835, 0.1422, 0.0391, 0.0294],
+      [0.3633, 0.3086, 0.1934, 0.1059, 0.0765, 0.0489]]),
+    (Optics(numerical_aperture=1.0, emission_um=0.52, refractive_index=1.33),
+     [[1.0, 0.6892, 0.1876, 0.004, 0.0156, 0.0005], [0.6636, 0.4624, 0.1506, 0.0463, 0.04, 0.005],
+      [0.1466, 0.1119, 0.0789, 0.0832, 0.0601, 0.0206]]),
+    (Optics("confocal", 1.3, 0.52, 0.488, 1.515, 1.0),
+     [[1.0, 0.455, 0.0119, 0.0031, 0.0, 0.0], [0.1391, 0.0771, 0.0308, 0.0107, 0.0018, 0.0001],
+      [0.0035, 0.0032, 0.0031, 0.0027, 0.003, 0.001]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optics", "expected"), PSFMODELS)
+def test_against_psfmodels(optics, expected):
+    planes = psf_planes(optics, (121, 121), pixel_size=(0.05, 0.05), depths_um=(0, 0.4, 0.8))
+    found = planes[:, 60, [60, 62, 64, 66, 68, 72]] / planes.max()
+    np.testing.assert_allclose(found, expected, atol=0.022)
+
+
+# psf 2026.1.18 (C. Gohlke), aplanatic: PSF(ISOTROPIC | EMISSION, shape=(33, 33), dims=(1.6, 1.6), em_wavelen=..,
+# num_aperture=.., refr_index=..).data at 0, 0.4, 0.8 um on the axis. Off the axis it is vectorial, ours scalar.
+@pytest.mark.parametrize(
+    ("aperture", "emission", "index", "expected"),
+    [
+        (1.3, 0.52, 1.515, [1, 0.3048, 0.0141]),
+        (0.8, 0.6, 1.0, [1, 0.7876, 0.3543]),
+        (1.0, 0.52, 1.33, [1, 0.6598, 0.1398]),
+    ],
+)
+def test_axial_intensity_against_psf(aperture, emission, index, expected):
+    optics = Optics(numerical_aperture=aperture, emission_um=emission, refractive_index=index)
+    planes = psf_planes(optics, (121, 121), pixel_size=(0.05, 0.05), depths_um=(0, 0.4, 0.8))
+    np.testing.assert_allclose(planes[:, 60, 60] / planes.max(), expected, atol=0.004)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zooferry import __version__
+from zooferry.cli_degrade import add_degrade
 from zooferry.cli_fiji import add_fiji
 from zooferry.errors import ZooferryError
 
@@ -55,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, _add_methods, _add_train, _add_predict, _add_evaluate):
+    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, _add_train, _add_predict, _add_evaluate):
         add(commands)
     for add in (_add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
@@ -111,6 +112,11 @@ def _methods(_: argparse.Namespace) -> int:
         print(f"{method.name:6} {method.title}")
         print(f"       {' and '.join(f'{d}D' for d in method.dims)}; needs {method.data}")
         print(f"       {method.paper}")
+    from zooferry.recipes import names, title
+
+    print("recipes, for train and degrade --recipe NAME:")
+    for name in names():
+        print(f"       {name:11} {title(name)}")
     return 0
 
 
@@ -122,6 +128,7 @@ def _add_train(commands: Commands) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--settings", type=Path, metavar="FILE.yaml")
     p.add_argument("--set", action="append", default=[], metavar="key=value", dest="assignments")
+    p.add_argument("--recipe", metavar="NAME", help="settings for a task, see 'zooferry methods'")
     p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget")
     p.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     p.set_defaults(run=_train)
@@ -132,7 +139,7 @@ def _train(options: argparse.Namespace) -> int:
     from zooferry.settings import read_settings
 
     facts(options.method)
-    values = read_settings(options.settings, options.assignments)
+    values = read_settings(options.settings, options.assignments, recipe=options.recipe)
     from zooferry.runs import train_method
 
     progress = train_method(

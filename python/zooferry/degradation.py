@@ -11,7 +11,7 @@ EMVA Standard 1288, release 4.0, section 2 (quantum efficiency, gain, read noise
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,3 +227,66 @@ def uneven_background(shape: tuple[int, ...], *, level: float, unevenness: float
     uneven = 1 + unevenness * field / max(float(np.abs(field).max()), 1e-12)
     scaled: Floats = level * uneven / uneven.mean()
     return scaled
+
+
+def downsample(image: NDArray[Any], factors: Sequence[int]) -> Floats:
+    """Take fewer samples: larger camera pixels along y and x, fewer slices along z.
+
+    Parameters
+    ----------
+    image : ndarray, axes (Y, X) or (Z, Y, X)
+        Sizes are multiples of the factors, see `fitting_sizes`.
+    factors : sequence of int
+        One per axis. A pixel becomes the mean of ``factor`` by ``factor`` pixels; of ``factor`` slices the middle
+        one is kept (the upper of the two in the middle), because a section of the microscope is as thin as before.
+
+    Returns
+    -------
+    ndarray of float64, sizes divided by the factors
+    """
+    image = np.asarray(image, np.float64)
+    if image.ndim == 3:
+        image = image[factors[0] // 2 :: factors[0]]
+    ny, nx = (n // f for n, f in zip(image.shape[-2:], factors[-2:], strict=True))
+    blocks = image.reshape(*image.shape[:-2], ny, factors[-2], nx, factors[-1])  # (Z) y Y' x X'
+    return np.asarray(blocks.mean(axis=(-3, -1)))
+
+
+def enlarge(image: NDArray[Any], factors: Sequence[int]) -> Floats:
+    """Bring what `downsample` gave back to the original grid by linear interpolation; nothing is moved.
+
+    Parameters
+    ----------
+    image : ndarray, axes (Y, X) or (Z, Y, X)
+    factors : sequence of int
+        As given to `downsample`.
+
+    Returns
+    -------
+    ndarray of float64, sizes times the factors
+    """
+    image = np.asarray(image, np.float64)
+    # where the first sample lies on the fine grid: the middle of its pixels, or the slice that was kept
+    first = [f // 2 if image.ndim == 3 and axis == 0 else (f - 1) / 2 for axis, f in enumerate(factors)]
+    enlarged: Floats = ndimage.affine_transform(
+        image,
+        [1 / f for f in factors],
+        offset=[-where / f for where, f in zip(first, factors, strict=True)],
+        output_shape=tuple(n * f for n, f in zip(image.shape, factors, strict=True)),
+        order=1,
+        mode="nearest",
+    )
+    return enlarged
+
+
+def fitting_sizes(sizes: Sequence[int], factors: Sequence[int]) -> tuple[slice, ...]:
+    """The part of an image, from its first pixel, whose sizes are multiples of the factors.
+
+    Raises
+    ------
+    ZooferryError
+        An axis is shorter than its factor.
+    """
+    if any(n < f for n, f in zip(sizes, factors, strict=True)):
+        raise ZooferryError(f"image of {tuple(sizes)} pixels is smaller than the down-sampling {tuple(factors)}")
+    return tuple(slice(n - n % f) for n, f in zip(sizes, factors, strict=True))

@@ -21,7 +21,7 @@ class TrainingSample:
     image : ndarray
         float32 C (Z) Y X.
     target : ndarray or None
-        float32 C (Z) Y X, same spatial sizes; None for self-supervised methods.
+        float32 C (Z) Y X, of the same spatial sizes or whole multiples of them; None for self-supervised methods.
     """
 
     name: str
@@ -48,7 +48,9 @@ def split_rows(sample: TrainingSample, fraction: float, least: int) -> tuple[Tra
     rows = sample.image.shape[-2]
     held = max(least, round(rows * fraction))
     cut = rows - held
-    parts = [tuple(a[..., s, :] for a in sample.arrays) for s in (slice(0, cut), slice(cut, rows))]
+    grown = [a.shape[-2] // rows for a in sample.arrays]
+    halves = ((0, cut), (cut, rows))
+    parts = [tuple(a[..., s * g : e * g, :] for a, g in zip(sample.arrays, grown, strict=True)) for s, e in halves]
     first, second = (TrainingSample(sample.name, *p) for p in parts)
     return first, second
 
@@ -92,11 +94,16 @@ class PatchSampler:
         for _ in range(5):
             sample = self.samples[rng.choice(len(self.samples), p=self.chance)]
             corner = [rng.integers(0, n - p + 1) for n, p in zip(sample.image.shape[1:], self.patch, strict=True)]
-            window = (slice(None), *[slice(c, c + p) for c, p in zip(corner, self.patch, strict=True)])
-            parts = tuple(a[window] for a in sample.arrays)
+            parts = tuple(a[self._place(corner, a, sample.image)] for a in sample.arrays)
             if parts[-1].max() >= self.foreground:
                 break
         return parts
+
+    def _place(self, corner: Sequence[int], array: np.ndarray, image: np.ndarray) -> tuple[slice, ...]:
+        """The window of an array that has a whole number of pixels for each one of the image."""
+        grown = [a // n for a, n in zip(array.shape[1:], image.shape[1:], strict=True)]
+        places = zip(corner, self.patch, grown, strict=True)
+        return (slice(None), *[slice(c * g, (c + p) * g) for c, p, g in places])
 
 
 def _times(sizes: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from zooferry.errors import ZooferryError
 from zooferry.files import read_yaml
+from zooferry.recipes import read_recipe
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def build_settings(kind: type[S], values: Mapping[str, Any]) -> S:
 
 def _converted(key: str, value: Any, kind: type) -> Any:
     text = value if isinstance(value, str) else None
+    if kind is type(None):
+        return _names_with_values(key, value)
     try:
         if kind is bool:
             if isinstance(value, bool):
@@ -135,21 +138,46 @@ def _converted(key: str, value: Any, kind: type) -> Any:
         raise ZooferryError(f"setting {key} is {value!r}; allowed: a value of type {kind.__name__}") from None
 
 
-def read_settings(file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
-    """Values of a YAML file, overridden by ``key=value`` assignments.
+def _names_with_values(key: str, value: Any) -> Mapping[str, Any] | None:
+    if value and not isinstance(value, Mapping):
+        raise ZooferryError(f"setting {key} is {value!r}; allowed: names with values, as in {{name: value}}")
+    return value or None
+
+
+def target_factors(settings: Settings) -> dict[str, int]:
+    """How many times more pixels the targets have than the images, by axis; empty where none has."""
+    lateral, axial = (int(getattr(settings, name, 1)) for name in ("upscale", "upscale_z"))
+    return {axis: f for axis, f in (("z", axial), ("y", lateral), ("x", lateral)) if f > 1}
+
+
+def read_settings(file: Path | None, assignments: Sequence[str], *, recipe: str | None = None) -> dict[str, Any]:
+    """Values of a recipe, overridden by a YAML file, overridden by ``key=value`` assignments.
+
+    A key may have dots: ``degrade.photons=20`` sets the ``photons`` in ``degrade`` and keeps the rest of it.
 
     Raises
     ------
     ZooferryError
-        The file cannot be read or is no mapping; an assignment has no "=".
+        No such recipe; the file cannot be read or is no mapping; an assignment has no "=".
     """
-    values = {} if file is None else read_yaml(file, "steps: 1000")
+    values = {} if recipe is None else read_recipe(recipe)
+    values = nested(values, {} if file is None else read_yaml(file, "steps: 1000"))
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise ZooferryError(f"--set {assignment}: no '='; write --set key=value")
-        values[key.strip()] = yaml.safe_load(value) if value else ""
+        values = nested(values, {key.strip(): yaml.safe_load(value) if value else ""})
     return values
+
+
+def nested(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """`first` overridden by `second`, whose keys may have dots: ``psf.kind`` is the ``kind`` in ``psf``."""
+    result = dict(first)
+    for key, value in second.items():
+        outer, dot, inner = key.partition(".")
+        within = result.get(outer)
+        result[outer] = nested(within if isinstance(within, Mapping) else {}, {inner: value}) if dot else value
+    return result
 
 
 def with_batch(settings: S, dims: int) -> S:

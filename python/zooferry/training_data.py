@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_usable
 from zooferry.normalization import apply_operations
+from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
 from zooferry.settings import Settings
 from zooferry.training import Data, patch_sides
@@ -67,7 +68,9 @@ class RawData:
         return len(first.image), len(first.image if first.target is None else first.target)
 
 
-def read_training_data(images: Path, targets: Path | None, *, dims: int) -> RawData:
+def read_training_data(
+    images: Path, targets: Path | None, *, dims: int, factors: Mapping[str, int] | None = None
+) -> RawData:
     """Read all images (and targets).
 
     Parameters
@@ -76,6 +79,8 @@ def read_training_data(images: Path, targets: Path | None, *, dims: int) -> RawD
         Folders of TIFFs; partners have the same name.
     dims : int
         2 or 3; 0 chooses 3 if every image has a z axis.
+    factors : mapping, optional
+        Axis -> how many times more pixels the targets have.
 
     Raises
     ------
@@ -89,7 +94,8 @@ def read_training_data(images: Path, targets: Path | None, *, dims: int) -> RawD
     samples: list[RawSample] = []
     files: list[dict[str, Any]] = []
     for number, ((path, target_path), (image, target)) in enumerate(zip(pairs, read, strict=True)):
-        samples += _cut(number, (path, image), (target_path, target), chosen)
+        _require_partner((path, image), (target_path, target), factors or {})
+        samples += _cut(number, (path, image), target, chosen)
         files.append(
             {
                 "file": path.name,
@@ -111,19 +117,10 @@ def _usable(path: Path) -> xr.DataArray:
     return image
 
 
-def _cut(
-    number: int, source: tuple[Path, xr.DataArray], partner: tuple[Path | None, xr.DataArray | None], dims: int
-) -> list[RawSample]:
+def _cut(number: int, source: tuple[Path, xr.DataArray], target: xr.DataArray | None, dims: int) -> list[RawSample]:
     path, image = source
-    target_path, target = partner
     if dims == 3 and "z" not in image.dims:
         raise ZooferryError(f"{path}: dims is 3, but this image has no z axis; leave it out or set dims to 2")
-    sizes = {a: n for a, n in image.sizes.items() if a != "c"}
-    if target is not None and sizes != {a: n for a, n in target.sizes.items() if a != "c"}:
-        raise ZooferryError(
-            f"{path.parent.name}/{path.name} is {_shape(image)}, its target {target_path} is {_shape(target)}; "
-            "partners must have the same shape"
-        )
     cut = list(axes.samples(image, dims))
     cut_targets = [None] * len(cut) if target is None else [array for _, array in axes.samples(target, dims)]
     found = []
@@ -131,6 +128,20 @@ def _cut(
         where = "".join(f" {axis}={index}" for axis, index in position.items())
         found.append(RawSample(number, path.name + where, array, wanted))
     return found
+
+
+def _require_partner(
+    source: tuple[Path, xr.DataArray], partner: tuple[Path | None, xr.DataArray | None], factors: Mapping[str, int]
+) -> None:
+    path, image = source
+    target_path, target = partner
+    sizes = {a: n * factors.get(str(a), 1) for a, n in image.sizes.items() if a != "c"}
+    if target is not None and sizes != {a: n for a, n in target.sizes.items() if a != "c"}:
+        larger = " and ".join(f"{a} {n} times larger" for a, n in factors.items())
+        raise ZooferryError(
+            f"{path.parent.name}/{path.name} is {_shape(image)}, its target {target_path} is {_shape(target)}; "
+            f"partners must have {'targets with ' + larger if larger else 'the same shape'}"
+        )
 
 
 def _shape(image: xr.DataArray) -> str:
@@ -186,10 +197,22 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     train_samples = [normalised(raw.samples[i]) for i in training]
     held = [normalised(raw.samples[i]) for i in validation]
     fraction = settings.validation_fraction
-    if not held and fraction and train_samples[0].image.shape[-2] >= 3 * sides[-2]:
+    rows = bool(not held and fraction and train_samples[0].image.shape[-2] >= 3 * sides[-2])
+    if rows:
         first, second = split_rows(train_samples[0], fraction, sides[-2])
         train_samples, held = [first], [second]
-    return Data(PatchSampler(train_samples, sides, foreground), PatchSampler(held, sides, foreground) if held else None)
+
+    def remake(number: int, rng: np.random.Generator) -> TrainingSample:
+        clean = raw.samples[training[number]]
+        assert clean.target is not None  # with_degraded gave every image one
+        image, target = take_again(clean.target, settings, raw.calibration, rng)
+        again = normalised(replace(clean, image=image, target=target))
+        return split_rows(again, fraction, sides[-2])[0] if rows else again
+
+    validation_sampler = PatchSampler(held, sides, foreground) if held else None
+    if getattr(settings, "degrade", None):
+        return Data(FreshSampler(train_samples, sides, foreground, remake=remake), validation_sampler)
+    return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
 
 
 def resumed_like(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> bool:
