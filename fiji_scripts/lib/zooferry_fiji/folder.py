@@ -1,0 +1,272 @@
+"""One model on all images of a folder: one row of a table for each file, and on after a kill where it stopped."""
+
+import os
+import time
+import traceback
+
+from ij import IJ
+from java.io import IOException, RandomAccessFile
+from java.lang import OutOfMemoryError, Throwable
+from java.nio.channels import OverlappingFileLockException
+
+from . import __version__, files, models, opening, run
+from .description import read_model
+from .errors import CancelledError, ZooferryError
+from .journal import FAILED, OK, TABLE, Journal, check_settings, stands
+
+LOCK = ".zooferry.lock"
+SAME = ("planes", "channels", "rescale", "engine", "tile")  # settings that may change the results
+
+
+def command(given):
+    """What the menu command does.
+
+    Parameters
+    ----------
+    given : dict
+        "input", "output" (folders), "pattern", "recursive", "retry", and the settings of Run Zooferry Model.
+
+    Returns
+    -------
+    passed : bool
+        Whether every file has its result.
+    status : str
+        One line such as ``950 ok, 50 failed: see /data/out/zooferry_results.csv``.
+    """
+    before = IJ.redirectingErrorMessages()
+    IJ.redirectErrorMessages(True)  # what ImageJ would put into a dialog goes to the log
+    try:
+        counts = run_folder(**given)
+    except ZooferryError as problem:
+        return False, problem.args[0]
+    finally:
+        IJ.redirectErrorMessages(before)
+        IJ.showProgress(1.0)
+    return counts["left"] == counts["failed"] == 0, summary(counts)
+
+
+def summary(counts):
+    """One line for the user; `counts` is what `run_folder` returns."""
+    words = "%d ok, %d failed" % (counts[OK], counts[FAILED])
+    if counts["left"]:
+        words = "cancelled: %s, %d not done" % (words, counts["left"])
+    return "%s: see %s" % (words, counts["table"])
+
+
+def run_folder(input, output, pattern="*.tif;*.tiff", recursive=False, retry=False, **settings):
+    """Run a model on the files of a folder.
+
+    Each result is written under a temporary name and renamed; then the row of the file is written. A file that has a
+    row is not done again while neither it nor its results have changed; one that failed is done again if it has
+    changed, or with `retry`.
+
+    Parameters
+    ----------
+    input, output : str
+        Folders; that of the results is made if missing, and holds the table zooferry_results.csv.
+    pattern : str
+        See files.find_files.
+    recursive : bool
+        Sub-folders as well; the results stand in sub-folders of the same names.
+    retry : bool
+        Do the files again that failed.
+    settings
+        Of Run Zooferry Model: see settings.parse.
+
+    Returns
+    -------
+    dict
+        "ok", "failed", "left" (not done, for the user stopped the run): numbers of files; "table": its path.
+
+    Raises
+    ------
+    ZooferryError
+        If nothing can be done: no such folder, a model that cannot run, results of other settings.
+    """
+    source, target = os.path.abspath(input), os.path.abspath(output)
+    files.check_folders(source, target)
+    found = files.find_files(source, pattern, recursive, target)
+    settings = run.checked_settings(settings)
+    model = read_model(settings["model"])
+    _make_folder(target)
+    lock = _lock(target)
+    try:
+        check_settings(target, _identity(source, settings, model))
+        return _Run(source, target, settings, model).do(found, retry)
+    finally:
+        _unlock(lock, target)
+
+
+class _Run(object):
+    def __init__(self, source, target, settings, model):
+        self.source, self.target = source, target
+        self.settings, self.model = settings, model
+        self.journal = Journal(target)
+        rows = [row for row in self.journal.rows.values() if row["status"] == OK]
+        self.owners = dict((name, row["file"]) for row in rows for name in row["results"].split("|"))
+
+    def do(self, found, retry):
+        counts = {OK: 0, FAILED: 0, "left": 0, "table": self.journal.path}
+        todo = [file for file in found if not self._stands(file, retry)]
+        self.journal.forget(todo)
+        for file in set(found) - set(todo):
+            counts[self.journal.row(file)["status"]] += 1
+        begin = time.time()
+        for number, file in enumerate(todo):
+            _tell(number, todo, time.time() - begin, counts)
+            row = self._row(file)
+            if row is None:
+                counts["left"] = len(todo) - number
+                break
+            self.journal.add(row)
+            counts[row["status"]] += 1
+        return counts
+
+    def _stands(self, file, retry):
+        row = self.journal.row(file)
+        if row is None or (retry and row["status"] != OK):
+            return False
+        try:
+            return stands(row, files.signature(self._path(file)), self.target)
+        except EnvironmentError:
+            return False
+
+    def _path(self, file):
+        return os.path.join(self.source, *file.split("/"))
+
+    def _row(self, file):
+        # None if the user stopped it
+        begin = time.time()
+        row = {"file": file, "status": FAILED, "model": self.model["name"], "model_version": self.model["version"]}
+        row["zooferry"] = __version__
+        try:
+            if IJ.escapePressed():
+                raise CancelledError()
+            row["source_bytes"], row["source_modified"] = files.signature(self._path(file))
+            row["results"] = "|".join(self._restore(file, row))
+            row["status"] = OK
+        except CancelledError:
+            return None
+        except ZooferryError as problem:
+            row["message"] = problem.args[0]
+        except OutOfMemoryError:
+            row["message"] = run.NO_MEMORY
+        except EnvironmentError as problem:
+            row["message"] = "the file cannot be read: %s" % (problem.strerror or problem.args[0])
+        except (Exception, Throwable) as problem:  # noqa: BLE001 - whatever it is concerns this file only
+            IJ.log(traceback.format_exc())
+            row["message"] = "unforeseen: %s" % opening.words(problem)
+        row["seconds"] = "%.3f" % (time.time() - begin)
+        return row
+
+    def _restore(self, file, row):
+        # the names of the results
+        images = opening.open_images(self._path(file))
+        try:
+            row.update(_described(images[0]))
+            outputs = [tensor["id"] for tensor in self.model["outputs"]]
+            names = files.result_names(file, outputs, len(images))
+            self._own(file, names)
+            for image, some in zip(images, names):
+                self._restore_one(image, some, row)
+        finally:
+            for image in images:
+                _release(image)
+        return [name for some in names for name in some]
+
+    def _own(self, file, names):
+        for name in sum(names, []):
+            owner = self.owners.get(name, file)
+            if owner != file:
+                raise ZooferryError("its result would be %s, which is that of %s: rename one of them" % (name, owner))
+        self.owners.update((name, file) for name in sum(names, []))
+
+    def _restore_one(self, image, names, row):
+        results, details = run.restore([image], self.settings)
+        try:
+            row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
+            for result, name in zip(results, names):
+                path = os.path.join(self.target, *name.split("/"))
+                _make_folder(os.path.dirname(path))
+                opening.save_tiff(result, path)
+        finally:
+            for result in results:
+                _release(result)
+
+
+def _described(image):
+    return {
+        "width": image.getWidth(),
+        "height": image.getHeight(),
+        "channels": image.getNChannels(),
+        "slices": image.getNSlices(),
+        "frames": image.getNFrames(),
+        "bit_depth": image.getBitDepth(),
+    }
+
+
+def _release(image):
+    image.changes = False
+    image.close()
+    image.flush()
+
+
+def _tell(number, todo, seconds, counts):
+    IJ.showProgress(number, len(todo))
+    failed = ", %d failed" % counts[FAILED] if counts[FAILED] else ""
+    left = files.remaining(seconds, number, len(todo) - number)
+    IJ.showStatus("Zooferry: %d of %d files%s%s" % (number, len(todo), failed, left and ", " + left))
+
+
+def _identity(source, settings, model):
+    # what must be the same for results to stand in one folder
+    weights = model["weights"]
+    words = dict((key, "%s" % settings[key]) for key in SAME)
+    words["input folder"] = source
+    words["model"] = ("%s %s" % (model["name"], model["version"])).strip()
+    words["description of the model"] = models.file_sha256(_description(settings["model"]))
+    words["weights"] = ", ".join(models.file_sha256(weights[kind]["path"]) for kind in sorted(weights))
+    return words
+
+
+def _description(folder):
+    from .description import FILES
+
+    return [path for path in [os.path.join(folder, name) for name in FILES] if os.path.isfile(path)][0]
+
+
+def _make_folder(folder):
+    if os.path.isdir(folder):
+        return
+    try:
+        os.makedirs(folder)
+    except EnvironmentError as problem:
+        reason = problem.strerror or problem.args[0]
+        raise ZooferryError("cannot make the folder %s (%s): choose another one" % (folder, reason))
+
+
+def _lock(folder):
+    # one run per folder; Java lets go of it when the program is killed
+    path = os.path.join(folder, LOCK)
+    try:
+        file = RandomAccessFile(path, "rw")
+    except Throwable as problem:
+        raise ZooferryError(
+            "cannot write into %s (%s): choose another output folder" % (folder, opening.words(problem))
+        )
+    try:
+        if file.getChannel().tryLock() is not None:
+            return file
+    except OverlappingFileLockException:  # held in this very Java
+        pass
+    except IOException:  # a network drive that knows no locks
+        return file
+    file.close()
+    raise ZooferryError("another run is writing into %s: wait for it, or choose another output folder" % folder)
+
+
+def _unlock(file, folder):
+    file.close()
+    path = os.path.join(folder, LOCK)
+    if os.path.exists(path):
+        os.remove(path)

@@ -1,0 +1,66 @@
+"""Runs inside Java (Jython 2.7), started by plain_imagej.py: makes headless ImageJ know the .py commands in plugins/.
+
+A normal start of ImageJ finds them by itself, and wants a class `Jython` for them (default package, it comes with
+ImageJ's own Jython.jar); headless, ij1-patcher leaves the plugins folder out of the menus.
+"""
+
+import json
+import os
+import sys
+
+from net.imagej.patcher import LegacyInjector
+
+LegacyInjector.preinit()
+
+from ij import IJ, Menus  # noqa: E402
+from ij.macro import Interpreter  # noqa: E402
+from java.lang import ClassLoader, System  # noqa: E402
+from javassist import ClassPool, CtNewMethod  # noqa: E402
+
+METHODS = (
+    "public String run(String script, String argument) {"
+    " new org.python.util.PythonInterpreter().exec(script); return null; }",
+    'public String getReturnValue() { return ""; }',
+    'public String getName() { return "Jython"; }',
+    'public String getImports() { return ""; }',
+    'public String getVersion() { return "2.7"; }',
+)
+
+
+def make_interpreter():
+    """The class by which ImageJ runs a .py of its plugins folder."""
+    pool = ClassPool(True)
+    made = pool.makeClass("Jython", pool.get("ij.plugin.PlugInInterpreter"))
+    for method in METHODS:
+        made.addMethod(CtNewMethod.make(method, made))
+    made.toClass(ClassLoader.getSystemClassLoader(), None)
+
+
+def register_commands(plugins):
+    """Into ImageJ's table of commands, as its menus do it: Run_It.py is "Run It"."""
+    IJ.runMacro('newImage("first", "8-bit", 4, 4, 1); run("Invert"); close();')  # the first command makes the table
+    for parent, _, names in os.walk(plugins):
+        for name in names:
+            if name.endswith(".py") and "_" in name:
+                path = os.path.relpath(os.path.join(parent, name), plugins)
+                Menus.getCommands().put(name[:-3].replace("_", " "), 'ij.plugin.Macro_Runner("%s")' % path)
+
+
+def main(steps):
+    sys.dont_write_bytecode = True
+    home = System.getProperty("plugins.dir")
+    sys.path.insert(0, os.path.join(home, "jars", "Lib"))
+    make_interpreter()
+    register_commands(os.path.join(home, "plugins"))
+    Interpreter.batchMode = True
+    for step in steps:
+        if "file" in step:
+            returned = IJ.runMacroFile(step["file"], step["argument"])
+        else:
+            returned = IJ.runMacro(step["code"])
+        System.out.println("\n@plain " + json.dumps(returned))
+    System.out.flush()
+    System.exit(0)
+
+
+main(json.loads(sys.argv[1]))
