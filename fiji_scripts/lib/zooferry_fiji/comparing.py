@@ -197,16 +197,17 @@ def _check_comparable(actual, expected):
             raise ZooferryError(
                 "image %s is RGB: convert both with Image > Type > 8-bit, or split their channels" % image.getTitle()
             )
-    sizes = [list(image.getDimensions()) for image in (actual, expected)]
-    if sizes[0] != sizes[1]:
+    if list(actual.getDimensions()) != list(expected.getDimensions()):
         raise ZooferryError(
             "images %s (%s) and %s (%s) have different sizes: crop or rearrange one of them"
-            % (actual.getTitle(), _size(sizes[0]), expected.getTitle(), _size(sizes[1]))
+            % (actual.getTitle(), size_text(actual), expected.getTitle(), size_text(expected))
         )
 
 
-def _size(dimensions):
-    return " ".join("%s %d" % (axis, n) for axis, n in zip("xyczt", dimensions) if n > 1 or axis in "xy")
+def size_text(image):
+    """Such as "x 64 y 48 z 5"."""
+    lengths = zip("xyczt", image.getDimensions())
+    return " ".join("%s %d" % (axis, length) for axis, length in lengths if length > 1 or axis in "xy")
 
 
 def _pairs(actual, expected):
@@ -226,12 +227,32 @@ def raw_floats(image, number):
     return plane.getPixels()
 
 
+def ask(title):
+    """Titles and tolerances for `command` in plain ImageJ; None if the user cancels."""
+    from ij import WindowManager
+
+    from . import asking
+
+    titles = list(WindowManager.getImageTitles() or []) or [""]
+    return asking.values(
+        title,
+        [
+            ("actual", "the image to judge", titles),
+            ("expected", "the image it should equal", titles[1:] + titles[:1]),
+            ("rtol", "allowed part of |expected|", RTOL),
+            ("atol", "allowed in any case", ATOL),
+            ("allowed", "values that may disagree, in ppm", 0.0),
+        ],
+    )
+
+
 def command(actual, expected, rtol, atol, allowed_ppm):
     """What the menu command does.
 
     Parameters
     ----------
-    actual, expected : ImagePlus
+    actual, expected : ImagePlus or str
+        Open images, or their titles.
     rtol, atol, allowed_ppm : float
 
     Returns
@@ -240,8 +261,11 @@ def command(actual, expected, rtol, atol, allowed_ppm):
         Whether the images agree; one line for the user; JSON with "passed", "size", "mismatched", "mismatched_ppm",
         "max_abs", "max_rel", "at", "actual", "expected", or "error".
     """
+    from . import asking
+
     try:
-        verdict, place = compare_images(actual, expected, rtol, atol, allowed_ppm)
+        images = [one if hasattr(one, "getTitle") else asking.image(one) for one in (actual, expected)]
+        verdict, place = compare_images(images[0], images[1], rtol or 0.0, atol or 0.0, allowed_ppm or 0.0)
     except ZooferryError as problem:
         return False, problem.args[0], json.dumps({"passed": False, "error": problem.args[0]})
     status = "%s: %s" % ("agree" if verdict.passed else "DISAGREE", verdict.sentence(place))
@@ -249,4 +273,4 @@ def command(actual, expected, rtol, atol, allowed_ppm):
         status += "; %.6g ppm disagree, largest |d| %s, relative %s" % (
             verdict.mismatched_ppm, short_number(verdict.max_abs), short_number(verdict.max_rel),
         )  # fmt: skip
-    return verdict.passed, status, json.dumps(verdict.details(position(verdict, actual)))
+    return verdict.passed, status, json.dumps(verdict.details(position(verdict, images[0])))

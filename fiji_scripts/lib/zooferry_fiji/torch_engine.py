@@ -98,6 +98,18 @@ def open_network(path, threads):
     return opened(path, threads, lambda: _network(path, threads))
 
 
+def probe():
+    """The engine's name, after LibTorch has computed a sum."""
+    manager = Engine.getEngine("PyTorch").newBaseManager()
+    try:
+        total = manager.ones(Shape(array([3], "l"))).sum().getFloat(array([], "l"))
+    finally:
+        manager.close()
+    if total != 3.0:
+        raise ZooferryError("LibTorch computes %s instead of 3" % total)
+    return "LibTorch %s (DJL)" % Engine.getEngine("PyTorch").getVersion()
+
+
 def _network(path, threads):
     try:
         model = Model.newInstance("zooferry", "PyTorch")
