@@ -5,6 +5,8 @@ import json
 import os
 import tempfile
 
+from java.lang import Throwable
+
 from . import __version__, models, report
 from .description import read_model, text
 from .errors import ZooferryError
@@ -296,7 +298,7 @@ def _model(folder):
         model = read_model(folder)
     except ZooferryError as problem:
         return WARNING, "model " + name, problem.args[0], "only this model is concerned: install it again or remove it"
-    except Exception as problem:  # somebody else's package
+    except (Exception, Throwable) as problem:  # noqa: BLE001, somebody else's package
         return WARNING, "model " + name, "unreadable (%s)" % _words(problem), "install it again or remove it"
     version = " " + model["version"] if model["version"] else ""
     return OK, "model " + name, "%s%s (%s)" % (model["name"], version, ", ".join(sorted(model["weights"]))), ""
