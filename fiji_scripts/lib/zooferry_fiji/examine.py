@@ -41,24 +41,13 @@ def examine():
     list of (str, str, str, str)
         State (OK, WARNING or BAD), name, what was found, and the cure ("" if it is well).
     """
-    looks = (
-        _java,
-        _imagej,
-        _zooferry,
-        _yaml,
-        _groovy,
-        _onnx,
-        _torchscript,
-        _deepimagej,
-        _memory,
-        _disk,
-        _models_folder,
-    )
+    parts = (_java, _imagej, _zooferry, _yaml, _groovy, _onnx, _torchscript)
+    surroundings = (_deepimagej, _memory, _disk, _models_folder)
     rows = []
-    for look in looks:
+    for look in parts + surroundings:
         try:
             rows.append(look())
-        except Exception as problem:  # a broken part is a row, not the end
+        except (Exception, Throwable) as problem:  # noqa: BLE001, a broken part is a row, not the end
             rows.append((BAD, look.__name__.strip("_"), _words(problem), INSTALL))
     return rows + _installed_models()
 
