@@ -79,8 +79,8 @@ def test_care_loss_is_the_mean_absolute_error():
 
 
 def test_unknown_method_lists_the_known():
-    with pytest.raises(ZooferryError, match="unknown method 'n2n'; allowed: n2v, care"):
-        methods.facts("n2n")
+    with pytest.raises(ZooferryError, match="unknown method 'n3n'; allowed: n2v, care, rcan, n2n"):
+        methods.facts("n3n")
 
 
 @pytest.mark.parametrize("name", [m.name for m in methods.METHODS])

@@ -8,7 +8,7 @@ import pytest
 from zooferry.errors import ZooferryError
 from zooferry.networks import unet
 from zooferry.prediction import Model, pad, plan_tiles, predict
-from zooferry.runs import open_run
+from zooferry.trained import open_run
 
 # length, tile, halo, step -> (start, keep from, keep to)
 PLANS = [
@@ -74,12 +74,12 @@ def test_tiled_equals_whole(shape, tile):
 
     def run(batch):
         with torch.inference_mode():
-            return network(torch.from_numpy(batch)).numpy()
+            return [network(torch.from_numpy(batch)).numpy()]
 
     halo, step = unet.halo(2, 3), unet.step(2)
     model = Model(
         "test", ("batch", "channel", "z", "y", "x")[-2 - dims :], 1, (step,) * dims, (step,) * dims,
-        (0, halo, halo)[-dims:], (), (), run,
+        (0, halo, halo)[-dims:], (), {"restored": ()}, run,
     )  # fmt: skip
     model = dataclasses.replace(model, axes=("batch", "channel", *("z", "y", "x")[-dims:]))
     image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)

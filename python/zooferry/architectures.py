@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.PercentileUNet": unet.PercentileUNet,
     "rcan.RCAN": rcan.RCAN,
 }
-FILES = {"unet": unet.__file__, "rcan": rcan.__file__}
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Reach:
 
 
 def name_of(network: torch.nn.Module) -> str:
-    """File and class of a network below `zooferry.networks`, such as "unet.UNet"."""
+    """The key of `ARCHITECTURES` for a network: file and class, such as "unet.UNet"."""
     return f"{type(network).__module__.rpartition('.')[2]}.{type(network).__name__}"
 
 
 def source_file(network: Mapping[str, Any]) -> Path:
     """The file that holds the architecture; `network` is run.json's entry."""
-    return Path(FILES[network["architecture"].partition(".")[0]])
+    return Path(str(sys.modules[ARCHITECTURES[network["architecture"]].__module__].__file__))
 
 
 def reach(network: Mapping[str, Any], dims: int) -> Reach:

@@ -10,11 +10,16 @@ from typing import Any
 from zooferry import methods, run_folder
 from zooferry.card import CONFIG_FIELDS
 from zooferry.files import read_json
-from zooferry.runs import build_trained_network
 from zooferry.settings import Settings
+from zooferry.trained import build_trained_network
 from zooferry.training import patch_sides
 
-LOSSES = {"n2v": "mean squared error at masked pixels", "care": "mean absolute error"}
+LOSSES = {
+    "n2v": "mean squared error at masked pixels",
+    "care": "mean absolute error",
+    "rcan": "mean absolute error",
+    "n2n": "mean squared error",
+}
 
 
 def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,14 +35,9 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
         The card's fields; they win.
     """
     settings = run_folder.read_run_settings(run, methods.load(content["method"]).SETTINGS)
-    network = content["network"]["arguments"]
     environment = read_json(run / "environment.json")
-    known = {
-        "architecture_type": f"{content['dims']}D U-Net",
-        "architecture_description": (
-            f"U-Net of depth {network['depth']} and width {network['width']} without normalisation layers, "
-            f"{'residual' if network['residual'] else 'not residual'}; see unet.py"
-        ),
+    known: dict[str, Any] = {
+        **_architecture(content["network"], int(content["dims"])),
         "task": "denoising",
         "model_parameter_count": sum(p.numel() for p in build_trained_network(run).parameters()),
         "new_version": None,
@@ -49,6 +49,20 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
     impact = {"hardware_type": environment["machine"], "hours_used": _hours(content)}
     fields = known | {k: v for k, v in said.items() if k in CONFIG_FIELDS}
     return fields | {"environmental_impact": impact | dict(said.get("environmental_impact") or {})}
+
+
+def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
+    a = network["arguments"]
+    kind, words = "U-Net", "U-Net of depth {depth} and width {width} without normalisation layers"
+    if network["architecture"] == "rcan.RCAN":
+        kind = "RCAN"
+        words = (
+            "residual channel attention network: {num_residual_groups} groups of {num_residual_blocks} blocks, "
+            "{num_channels} channels, channel reduction {channel_reduction_ratio}"
+        )
+    skip = "residual" if a["residual"] else "not residual"
+    said = f"{words.format(**a)}, {skip}; see {network['architecture'].partition('.')[0]}.py"
+    return {"architecture_type": f"{dims}D {kind}", "architecture_description": said}
 
 
 def _training(content: Mapping[str, Any], settings: Settings, files: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from zooferry import __version__, methods
 from zooferry.files import read_json
+from zooferry.methods.outputs import read_outputs
 from zooferry.metrics import score
+from zooferry.packaged_tensors import Example
 
 COVER_SIDE = 512
-Example = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
 
 
 def write(
@@ -32,8 +33,7 @@ def write(
         run.json.
     description : mapping
         The rdf's fields.
-    example : (raw, restored, target or None)
-        Arrays C (Z) Y X.
+    example : Example
     deviations : mapping
         Weight format -> largest difference from the PyTorch network.
     """
@@ -90,32 +90,45 @@ def _calibration(content: Mapping[str, Any]) -> str:
 
 
 def _output(content: Mapping[str, Any]) -> str:
+    units = "The output is in units of the training targets: about 0 for dark, 1 for bright."
     if content["postprocessing"]:
-        return "The output has the grey values of the input."
-    return "The output is in units of the training targets: about 0 for dark, 1 for bright."
+        units = "The output has the grey values of the input."
+    outputs = read_outputs(content)
+    if len(outputs) == 1:
+        return units
+    lines = [f"It has {len(outputs)} outputs. {units.replace('The output', f'`{outputs[0].id}`')}", ""]
+    return "\n".join([*lines, *[f"- `{output.id}` ({output.kind}): {output.description}." for output in outputs]])
 
 
 def _scores(example: Example) -> str:
-    raw, restored, target = example
-    if target is None:
+    if example.target is None:
         return "There is no clean reference for the example image, so its restoration is not scored here.\n"
     lines = ["Example window of a validation image (affine fit and percentiles as in Weigert 2018):", ""]
     lines += ["| | NRMSE | PSNR (dB) | SSIM |", "|---|---|---|---|"]
-    for name, array in (("raw", raw), ("restored", restored)):
-        found = score(array[0], target[0])
+    for name, array in (("raw", example.raw), ("restored", example.restored)):
+        found = score(array[0], example.target[0])
         lines.append(f"| {name} | {found.nrmse:.4f} | {found.psnr:.2f} | {found.ssim:.4f} |")
     return "\n".join(lines) + "\n"
 
 
-def write_cover(path: Path, raw: np.ndarray, restored: np.ndarray) -> None:
-    """A picture, input on the left and output on the right, of the first channel and the middle slice."""
+def write_cover(path: Path, example: Example) -> None:
+    """A picture of the first channel and the middle slice, cropped to squares as the zoo wants them.
+
+    Input on the left and output on the right; with three outputs or more, a square of the input and these.
+    """
     from matplotlib.image import imsave
 
-    halves = []
-    for array in (raw, restored):
-        plane = array[0] if array.ndim == 3 else array[0, array.shape[1] // 2]
-        low, high = np.percentile(plane, (0.5, 99.8))
-        grey = np.clip((plane - low) / max(high - low, 1e-9), 0, 1)
-        grow = max(1, COVER_SIDE // max(grey.shape))
-        halves.append(np.kron(grey, np.ones((grow, grow))))
-    imsave(path, np.hstack(halves), cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})
+    tiles = [_tile(array) for array in (example.raw, *example.outputs.values())]
+    rows = [tiles[:2], tiles[2:4]] if len(tiles) > 3 else [tiles[:2]]
+    picture = np.vstack([np.hstack(row) for row in rows])
+    imsave(path, picture, cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})
+
+
+def _tile(array: np.ndarray) -> np.ndarray:
+    plane = array[0] if array.ndim == 3 else array[0, array.shape[1] // 2]
+    side = min(plane.shape)
+    top, left = ((n - side) // 2 for n in plane.shape)
+    plane = plane[top : top + side, left : left + side]
+    low, high = np.percentile(plane, (0.5, 99.8))
+    grow = max(1, COVER_SIDE // side)
+    return np.kron(np.clip((plane - low) / max(high - low, 1e-9), 0, 1), np.ones((grow, grow)))

@@ -28,12 +28,14 @@ from zooferry.archives import unpack
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.instance_steps import LIBRARIES
+from zooferry.normalization import Operation
 from zooferry.package_description import (
     UNREADABLE,
     TensorSpec,
     files_with_hashes,
     in_format_0_5,
     inside,
+    read_operations,
     read_tensors,
     require_hash,
     require_references,
@@ -202,17 +204,21 @@ def weights_file(package: OpenPackage, weights: str) -> Path:
 
 
 def why_not_tiled(package: OpenPackage) -> str:
-    """Why the package is no image in, image of the same size out, in words; empty if it is just that."""
-    if len(package.inputs) != 1 or len(package.outputs) != 1:
-        return f"{len(package.inputs)} inputs and {len(package.outputs)} outputs; allowed is one of each"
-    raw, restored = package.inputs[0], package.outputs[0]
+    """Why the package is no image in, images of the same size out, in words; empty if it is just that."""
+    if len(package.inputs) != 1:
+        return f"{len(package.inputs)} inputs; allowed is one"
+    problems = (_why_no_image(package.inputs[0], output) for output in package.outputs)
+    return next((problem for problem in problems if problem), "")
+
+
+def _why_no_image(raw: TensorSpec, restored: TensorSpec) -> str:
     if raw.axes[:2] != ("batch", "channel") or raw.axes[2:] not in IMAGE_AXES or restored.axes != raw.axes:
         return f"axes {', '.join(raw.axes)} to {', '.join(restored.axes)}; allowed are batch, channel, (z), y, x"
     if any(operation["id"] in LIBRARIES for operation in restored.operations):
-        return "its output becomes labels; allowed is an image"
+        return f"its output {restored.id!r} becomes labels; allowed is an image"
     for axis in range(2, len(raw.axes)):
         if not _same_length(raw, restored, axis):
-            return f"its output has another size along {raw.axes[axis]}; allowed is that of the input"
+            return f"its output {restored.id!r} has another size along {raw.axes[axis]}; allowed is that of the input"
     return ""
 
 
@@ -230,7 +236,7 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
     Parameters
     ----------
     package : OpenPackage
-        With one input and one output of equal spatial sizes.
+        With one input, and outputs of its spatial sizes.
     weights : str, optional
         "onnx", "torchscript" or "pytorch_state_dict"; by default the first of these, ONNX being the fastest on a
         processor.
@@ -240,12 +246,12 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
     Raises
     ------
     ZooferryError
-        The package has several tensors, or no weights of that kind.
+        The package has other tensors, or no weights of that kind.
     """
     problem = why_not_tiled(package)
     if problem:
         raise ZooferryError(f"{package.name}: {problem}")
-    raw, restored = package.inputs[0], package.outputs[0]
+    raw = package.inputs[0]
     sizes = [s if isinstance(s, Mapping) else {"min": int(s), "step": 1} for s in raw.sizes[2:]]
     infer = load_weights(package, weights, trust_code=trust_code)
     return Model(
@@ -254,12 +260,19 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
         channels=int(raw.sizes[1]),
         step=tuple(int(s["step"]) for s in sizes),
         minimum=tuple(int(s["min"]) for s in sizes),
-        halo=restored.halo[2:],
+        halo=tuple(max(halos) for halos in zip(*[output.halo[2:] for output in package.outputs], strict=True)),
         preprocessing=raw.operations,
-        postprocessing=restored.operations,
-        network=lambda batch: infer([batch])[0],
+        outputs={output.id: output.operations for output in package.outputs},
+        network=lambda batch: infer([batch]),
         fixed=tuple(i for i, s in enumerate(raw.sizes[2:]) if not isinstance(s, Mapping)),
+        target=_target(package.content),
     )
+
+
+def _target(content: Mapping[str, Any]) -> tuple[Operation, ...]:
+    """What our own packages say about the units of their outputs."""
+    said = (content.get("config") or {}).get("zooferry") or {}
+    return tuple(read_operations(said.get("target_preprocessing") or ()))
 
 
 def load_weights(package: OpenPackage, weights: str | None = None, *, trust_code: bool = False) -> Infer:
@@ -281,7 +294,7 @@ def load_weights(package: OpenPackage, weights: str | None = None, *, trust_code
 def open_model(path: Path, *, trust_code: bool = False) -> Iterator[Model]:
     """A run folder, package folder or package zip as a model for prediction."""
     if (path / "run.json").is_file():
-        from zooferry.runs import open_run
+        from zooferry.trained import open_run
 
         yield open_run(path)
         return

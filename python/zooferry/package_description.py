@@ -132,7 +132,7 @@ def _tensor(folder: Path, entry: Mapping[str, Any], stage: str) -> TensorSpec:
         axes=names,
         sizes=tuple(_size(a) for a in axes),
         halo=tuple(_whole(a.get("halo", 0), "halo") for a in axes),
-        operations=tuple(_operations(entry.get(stage) or ())),
+        operations=tuple(read_operations(entry.get(stage) or ())),
         pixel_size={k: _scale(a) for k, a in space.items() if a.get("unit")},
         unit=next((str(a["unit"]) for a in space.values() if a.get("unit")), ""),
         test_file=inside(folder, test["source"]) if "source" in test else None,
@@ -153,7 +153,8 @@ def _with_pixel_size(tensor: TensorSpec, content: Mapping[str, Any]) -> TensorSp
     return replace(tensor, pixel_size=sizes, unit=str(said.get("unit", "")))
 
 
-def _operations(entries: Any) -> Iterator[Operation]:
+def read_operations(entries: Any) -> Iterator[Operation]:
+    """Processing steps as a description has them; errors are those of `UNREADABLE`."""
     if len(entries) > MAX_OPERATIONS:
         raise ValueError(f"{len(entries)} processing steps; allowed are {MAX_OPERATIONS}")
     for entry in entries:

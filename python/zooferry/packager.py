@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from zooferry import __version__, axes, methods, model_config, model_readme, run_folder
+from zooferry.architectures import source_file
 from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
-from zooferry.images import read_image, write_image
-from zooferry.networks import unet
+from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
-from zooferry.prediction import Model, predict
-from zooferry.runs import baked, build_trained_network, geometry, open_run
+from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, write_example
+from zooferry.trained import baked, build_trained_network, geometry
 
 FORMAT = "0.5.12"
-INPUT, OUTPUT = "raw", "restored"
 OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_model_bundle")  # said to be absent
 Say = Callable[[str], None]
 
@@ -69,12 +67,12 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool
         parts = Path(scratch) / "parts"
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
-        example = _write_tensors(run, parts, content)
+        example = write_example(run, parts, content)
         deviations = _write_weights(run, parts, content)
         description = _describe(run, parts, content, said)
         readme = model_readme.write(run, content, description, example, deviations)
         (parts / "README.md").write_text(readme, encoding="utf-8")
-        model_readme.write_cover(parts / "cover.png", *example[:2])
+        model_readme.write_cover(parts / "cover.png", example)
         folder = _save(description, parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
@@ -82,31 +80,6 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool
         require_official_check(archive)
         write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
-
-
-def _write_tensors(
-    run: Path, parts: Path, content: Mapping[str, Any]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Test tensors and sample images; the test output is the re-loaded model's on the raw example."""
-    raw = read_image(run / "example_input.tif")
-    model = open_run(run, content)
-    array = next(array for _, array in axes.samples(raw, model.dims))
-    restored = predict(model, array)
-    np.save(parts / "test_input.npy", array[np.newaxis])
-    np.save(parts / "test_output.npy", restored[np.newaxis])
-    write_image(parts / "sample_input.tif", raw)
-    write_image(parts / "sample_output.tif", _like(raw, restored, model))
-    target = run / "example_target.tif"
-    wanted = None
-    if target.exists():
-        wanted = next(a for _, a in axes.samples(read_image(target), model.dims))
-    return array, restored, wanted
-
-
-def _like(raw: xr.DataArray, restored: np.ndarray, model: Model) -> xr.DataArray:
-    image = axes.label_axes(restored, ("c", *axes.spatial_axes(model.dims)))
-    image.attrs.update(raw.attrs)
-    return image
 
 
 def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[str, float]:
@@ -122,8 +95,10 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
     weights.write_state_dict(network, parts / "weights.pt")
     weights.write_torchscript(network, parts / "weights_torchscript.pt", example)
     names = axes.network_axes(dims)
-    weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, OUTPUT), axes=names)
-    shutil.copyfile(unet.__file__, parts / "unet.py")
+    ids = [output.id for output in read_outputs(content)]
+    weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, *ids), axes=names)
+    architecture = source_file(content["network"])
+    shutil.copyfile(architecture, parts / architecture.name)
     loaded = {
         "TorchScript": engines.load_torchscript(parts / "weights_torchscript.pt"),
         "ONNX": engines.load_onnx(parts / "weights.onnx"),
@@ -142,8 +117,8 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
         **card,
         "documentation": {"source": "README.md"},
         "covers": [{"source": "cover.png"}],
-        "inputs": [_tensor(parts, content, INPUT)],
-        "outputs": [_tensor(parts, content, OUTPUT)],
+        "inputs": [describe_input(parts, content)],
+        "outputs": describe_outputs(parts, content),
         "weights": _weights(content),
         "parent": None,
         "run_mode": None,
@@ -158,6 +133,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "method": facts.name,
                 "intensity_range": content["intensity_range"],
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
+                "target_preprocessing": content.get("target", []),
                 "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
         },
@@ -173,47 +149,6 @@ def timestamp() -> datetime.datetime:
     )
 
 
-def _tensor(parts: Path, content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    is_input = name == INPUT
-    role = "input" if is_input else "output"
-    array = np.load(parts / f"test_{role}.npy")
-    count = array.shape[1]
-    channels = ["intensity"] if count == 1 else [f"channel{i}" for i in range(count)]
-    return {
-        "id": name,
-        "description": "raw grey values" if is_input else "restored image",
-        "axes": [
-            {"type": "batch"},
-            {"type": "channel", "channel_names": channels},
-            *_space(content, is_input),
-        ],
-        "data": {"type": str(array.dtype) if str(array.dtype) in ("uint8", "uint16") else "float32"},
-        "test_tensor": {"source": f"test_{role}.npy"},
-        "sample_tensor": {"source": f"sample_{role}.tif"},
-        "preprocessing" if is_input else "postprocessing": content["preprocessing" if is_input else "postprocessing"],
-    }
-
-
-def _space(content: Mapping[str, Any], is_input: bool) -> list[dict[str, Any]]:
-    """Spatial axes; the minimum is a multiple of the step and output sizes equal input sizes, as Java hosts need.
-
-    No pixel size is declared here: JDLL 0.6.3 (deepImageJ) takes an output axis's ``scale`` for a factor and expects
-    51 pixels out of 512 where the pixel size is 0.1. It is in ``config.zooferry`` and in the sample images instead.
-    """
-    shape = geometry(content)
-    found = []
-    for i, axis in enumerate(axes.spatial_axes(int(content["dims"]))):
-        entry: dict[str, Any] = {"type": "space", "id": axis}
-        if is_input:
-            entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
-        else:
-            entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
-            if shape["halo"][i]:
-                entry["halo"] = shape["halo"][i]
-        found.append(entry)
-    return found
-
-
 def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
@@ -221,7 +156,9 @@ def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
 
     version = torch.__version__.partition("+")[0]
     name = content["network"]["architecture"].partition(".")[2]
-    architecture = {"source": "unet.py", "callable": name, "kwargs": content["network"]["arguments"]}
+    source = source_file(content["network"]).name
+    source = source_file(content["network"]).name
+    architecture = {"source": source, "callable": name, "kwargs": content["network"]["arguments"]}
     return {
         "pytorch_state_dict": {
             "source": "weights.pt", "architecture": architecture, "pytorch_version": version, "parent": None,
@@ -283,7 +220,8 @@ def require_official_check(archive: Path, formats: Sequence[str] = ("onnx",)) ->
     from bioimageio.core import test_description
 
     with open_package(archive) as package:
-        package.outputs[0].test_array()
+        for output in package.outputs:
+            output.test_array()
     for weight_format in formats:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # third-party deprecations do not concern the package

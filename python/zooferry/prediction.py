@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from zooferry.errors import ZooferryError
 from zooferry.normalization import Operation, apply_operations
 
-Network = Callable[[np.ndarray], np.ndarray]
+Network = Callable[[np.ndarray], Sequence[np.ndarray]]
 Tile = tuple[int, int, int]  # start, first kept pixel, end of the kept pixels; all in pixels of the padded image
 INPUT = "input"
 MAX_MIRRORED = 1 << 28  # values, 1 GiB as float32
@@ -37,12 +37,16 @@ class Model:
         Channels the network takes.
     step, minimum, halo : tuple of int
         One entry per spatial axis, in pixels.
-    preprocessing, postprocessing : tuple of Operation
+    preprocessing : tuple of Operation
         Done on whole images in network order.
+    outputs : mapping
+        Id of an output -> its post-processing, in the order of the network's results.
     network : callable
-        float32 array B C (Z) Y X -> the same with the output's channels.
+        float32 array B C (Z) Y X -> one array per output, of the same sizes with that output's channels.
     fixed : tuple of int
         The spatial axes (0 is the first) on which the network takes exactly `minimum` pixels.
+    target : tuple of Operation
+        What brings a clean reference image to the units of the first output; () where it is not known.
     """
 
     name: str
@@ -52,9 +56,10 @@ class Model:
     minimum: tuple[int, ...]
     halo: tuple[int, ...]
     preprocessing: tuple[Operation, ...]
-    postprocessing: tuple[Operation, ...]
+    outputs: Mapping[str, tuple[Operation, ...]]
     network: Network
     fixed: tuple[int, ...] = ()
+    target: tuple[Operation, ...] = ()
 
     @property
     def dims(self) -> int:
@@ -162,7 +167,7 @@ def _with_fixed(tiles: Sequence[int], shape: Sequence[int], model: Model) -> tup
     return tuple(chosen)
 
 
-def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> list[np.ndarray]:
     """Run the bare network over one normalised image.
 
     Parameters
@@ -175,8 +180,8 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
 
     Returns
     -------
-    ndarray
-        float32 B C (Z) Y X with the sizes of `image`.
+    list of ndarray
+        One per output of the model: float32 B C (Z) Y X with the sizes of `image`.
     """
     sizes = image.shape[2:]
     padded = pad(image, model.step, model.minimum)
@@ -184,22 +189,33 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     tiles = choose_tile(lengths, model, tile)
     plans = [plan_tiles(*a) for a in zip(lengths, tiles, model.halo, model.step, strict=True)]
     sides = [-(-min(t, n) // s) * s for t, n, s in zip(tiles, lengths, model.step, strict=True)]
-    result: np.ndarray | None = None
+    results: list[np.ndarray] = []
     for windows in itertools.product(*plans):
         read = tuple(slice(start, start + side) for (start, _, _), side in zip(windows, sides, strict=True))
-        part = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
-        if part.shape[2:] != tuple(sides):
-            raise ZooferryError(f"{model.name}: its network turned {tuple(sides)} pixels into {part.shape[2:]}")
-        if result is None:
-            result = np.empty((*part.shape[:2], *lengths), np.float32)
+        parts = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
+        _require_outputs(model, parts, tuple(sides))
+        results = results or [np.empty((*part.shape[:2], *lengths), np.float32) for part in parts]
         keep = tuple(slice(first, end) for _, first, end in windows)
         inside = tuple(slice(first - start, end - start) for start, first, end in windows)
-        result[(slice(None), slice(None), *keep)] = part[(slice(None), slice(None), *inside)]
-    assert result is not None  # a plan always holds a tile
-    return result[(slice(None), slice(None), *[slice(n) for n in sizes])]
+        for result, part in zip(results, parts, strict=True):
+            result[(slice(None), slice(None), *keep)] = part[(slice(None), slice(None), *inside)]
+    return [result[(slice(None), slice(None), *[slice(n) for n in sizes])] for result in results]
+
+
+def _require_outputs(model: Model, parts: Sequence[np.ndarray], sides: tuple[int, ...]) -> None:
+    if len(parts) != len(model.outputs):
+        raise ZooferryError(f"{model.name}: its network gave {len(parts)} outputs, declared are {len(model.outputs)}")
+    for part in parts:
+        if part.shape[2:] != sides:
+            raise ZooferryError(f"{model.name}: its network turned {sides} pixels into {part.shape[2:]}")
 
 
 def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    """The first output of :func:`predict_outputs`, which is the restored image."""
+    return next(iter(predict_outputs(model, image, tile=tile).values()))
+
+
+def predict_outputs(model: Model, image: np.ndarray, *, tile: int | None = None) -> dict[str, np.ndarray]:
     """Restore one raw image: normalise the whole image, run the network in tiles, scale back.
 
     Parameters
@@ -210,8 +226,8 @@ def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.n
 
     Returns
     -------
-    ndarray
-        float32 C (Z) Y X.
+    dict
+        Output id -> array C (Z) Y X, float32 unless the output's own steps say otherwise.
 
     Raises
     ------
@@ -225,11 +241,13 @@ def predict(model: Model, image: np.ndarray, *, tile: int | None = None) -> np.n
             f"image has {image.shape[0]} channel(s), {model.name} takes {model.channels}; "
             "split or merge the channels (ImageJ: Image > Color)"
         )
-    steps = (*model.preprocessing, *model.postprocessing)
+    steps = [*model.preprocessing, *itertools.chain.from_iterable(model.outputs.values())]
     # whatever the description calls the input: it is the only one that a step can refer to
     named = {INPUT, *[str((step.get("kwargs") or {}).get("reference_tensor")) for step in steps]}
     raw = dict.fromkeys(named, (image[np.newaxis], model.axes))
     batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes, references=raw, own=INPUT)
-    output = run_network(model, batch, tile=tile)
-    restored: np.ndarray = apply_operations(model.postprocessing, output, model.axes, references=raw)[0]
-    return restored
+    results = run_network(model, batch, tile=tile)
+    return {
+        name: apply_operations(operations, result, model.axes, references=raw)[0]
+        for (name, operations), result in zip(model.outputs.items(), results, strict=True)
+    }

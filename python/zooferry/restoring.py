@@ -15,7 +15,7 @@ from zooferry.errors import ZooferryError
 from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
 from zooferry.package import open_model, open_package, package_model, why_not_tiled
-from zooferry.prediction import Model, predict
+from zooferry.prediction import Model, predict_outputs
 from zooferry.whole_images import require_images, restore_whole
 
 Say = Callable[[str], None]
@@ -35,6 +35,11 @@ class Restorer:
 
 
 def restore_image(model: Model, image: xr.DataArray, *, tile: int | None = None) -> xr.DataArray:
+    """The first output of :func:`restore_outputs`, which is the restored image."""
+    return next(iter(restore_outputs(model, image, tile=tile).values()))
+
+
+def restore_outputs(model: Model, image: xr.DataArray, *, tile: int | None = None) -> dict[str, xr.DataArray]:
     """Restore every sample (time point; slice, for a 2D model) of an image.
 
     Parameters
@@ -47,18 +52,18 @@ def restore_image(model: Model, image: xr.DataArray, *, tile: int | None = None)
 
     Returns
     -------
-    DataArray
-        float32 with the calibration of `image`.
+    dict
+        Output id -> image with the calibration of `image`.
     """
-    results = [(where, predict(model, array, tile=tile)) for where, array in axes.samples(image, model.dims)]
-    return axes.assemble(image, results)
+    found = [(where, predict_outputs(model, array, tile=tile)) for where, array in axes.samples(image, model.dims)]
+    return {key: axes.assemble(image, [(where, arrays[key]) for where, arrays in found]) for key in model.outputs}
 
 
 @contextmanager
 def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = False) -> Iterator[Restorer]:
     """A run folder, package folder or package zip as a function of images.
 
-    One image in and one of the same size out goes through tiles with a halo, everything else through the whole image.
+    One image in and images of its size out go through tiles with a halo, everything else through the whole image.
     """
     if (path / "run.json").is_file():
         with open_model(path) as model:
@@ -74,7 +79,7 @@ def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = Fal
 
 
 def _tiled(model: Model, tile: int | None) -> Restorer:
-    return Restorer(("image",), ("restored",), lambda images: {"restored": restore_image(model, images[0], tile=tile)})
+    return Restorer(("image",), tuple(model.outputs), lambda images: restore_outputs(model, images[0], tile=tile))
 
 
 def restore_files(

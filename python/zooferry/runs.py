@@ -1,4 +1,4 @@
-"""Start, resume and open training runs: what ``zooferry train`` does, and a run as a model for prediction."""
+"""Start and resume training runs: what ``zooferry train`` does."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 import torch
 
 from zooferry import __version__, axes, methods, run_folder
+from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
-from zooferry.methods.tensors import as_tensor, fitting_layout
-from zooferry.networks import unet
-from zooferry.prediction import Model, predict
+from zooferry.methods import outputs
+from zooferry.prediction import predict_outputs
 from zooferry.settings import Settings, build_settings, with_batch
+from zooferry.trained import open_run
 from zooferry.training import Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
 
 Say = Callable[[str], None]
 EXAMPLE_SIDE = {2: 256, 3: 128}
 EXAMPLE_DEPTH = 32
-ARCHITECTURES = {"unet.UNet": unet.UNet, "unet.PercentileUNet": unet.PercentileUNet}
 
 
 def train_method(
@@ -70,9 +70,8 @@ def train_method(
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     raw = read_training_data(images, targets, dims=settings.dims)
     settings = with_batch(settings, raw.dims)
-    names = axes.network_axes(raw.dims)
     training, _ = split(raw, settings)
-    scalings = method.scalings(settings, [raw.samples[i].image for i in training], names)
+    scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
     data = prepare(raw, settings, scalings, method.foreground(settings))
     torch.manual_seed(settings.seed)
     network = method.build_network(settings, raw.dims, *raw.channels)
@@ -82,14 +81,19 @@ def train_method(
     else:
         run_folder.require_new(out)
         arguments = method.network_arguments(settings, raw.dims, *raw.channels)
-        _write_start(out, name, settings, raw, scalings, arguments, seconds)
-    count = sum(p.numel() for p in network.parameters())
-    say(f"{facts.title}: {len(raw.samples)} image(s), {raw.dims}D, network of {count:,} parameters")
+        start = {"method": name, "network": {"architecture": name_of(network), "arguments": dict(arguments)}}
+        _write_start(out, start, settings, raw=raw, scalings=scalings, seconds=seconds)
+    say(_announcement(facts, raw, network))
     if data.validation is None:
         say("warning: too few images to hold some out for validation; over-fitting will go unnoticed")
     progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
     _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
     return progress
+
+
+def _announcement(facts: methods.MethodFacts, raw: RawData, network: torch.nn.Module) -> str:
+    count = sum(p.numel() for p in network.parameters())
+    return f"{facts.title}: {len(raw.samples)} image(s), {raw.dims}D, network of {count:,} parameters"
 
 
 def _require_fitting(facts: methods.MethodFacts, targets: Path | None) -> None:
@@ -127,11 +131,11 @@ def _require_same_data(out: Path, raw: RawData) -> None:
 
 def _write_start(
     out: Path,
-    name: str,
+    start: Mapping[str, Any],
     settings: Settings,
+    *,
     raw: RawData,
     scalings: methods.Scalings,
-    arguments: Mapping[str, object],
     seconds: float | None,
 ) -> None:
     training, validation = split(raw, settings)
@@ -140,13 +144,15 @@ def _write_start(
     grey = [float(np.percentile(raw.samples[i].image, p)) for i in training for p in (0.1, 99.9)]
     content = {
         "zooferry": __version__,
-        "method": name,
+        **start,
         "status": "started",
         "dims": raw.dims,
         "channels": list(raw.channels),
-        "network": {"architecture": "unet.UNet", "arguments": dict(arguments)},
         "preprocessing": list(scalings.preprocessing),
         "postprocessing": list(scalings.postprocessing),
+        "target": list(scalings.target),
+        "outputs": outputs.complete(scalings.outputs, scalings.postprocessing),
+        "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],
         "budget_seconds": seconds,
         **raw.calibration,
@@ -208,85 +214,8 @@ def _inference_seconds(run: Path) -> float:
     model = open_run(run)
     image = next(array for _, array in axes.samples(read_image(run / "example_input.tif"), model.dims))
     started = time.monotonic()
-    predict(model, image)
+    predict_outputs(model, image)
     return round(time.monotonic() - started, 3)
-
-
-def baked(content: Mapping[str, Any]) -> dict[str, Any]:
-    """run.json's content with the percentile normalisation inside the network, for whole images only.
-
-    Raises
-    ------
-    ZooferryError
-        The method does not normalise by percentiles.
-    """
-    (scale,) = [o["kwargs"] for o in content["preprocessing"] if o["id"] == "scale_range"] or [None]
-    if scale is None:
-        raise ZooferryError(f"{content['method']} scales by fixed numbers, equal in every host; leave --bake away")
-    inside = {"low": scale["min_percentile"], "high": scale["max_percentile"], "eps": scale["eps"]}
-    network = {"architecture": "unet.PercentileUNet", "arguments": content["network"]["arguments"] | inside}
-    plain = [o for o in content["preprocessing"] if o["id"] == "ensure_dtype"][:1]
-    return {**content, "network": network, "preprocessing": plain, "baked": True}
-
-
-def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -> torch.nn.Module:
-    """The run's network with its best weights, in evaluation mode; `content` stands in for run.json (see `baked`).
-
-    Raises
-    ------
-    ZooferryError
-        The folder is no run, or nothing was trained yet.
-    """
-    content = content or run_folder.read_run(run)
-    weights = run / "best.pt"
-    if not weights.exists():
-        raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
-    network: torch.nn.Module = ARCHITECTURES[content["network"]["architecture"]](**content["network"]["arguments"])
-    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
-    return network.eval()
-
-
-def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
-    """A run folder as a model for prediction; `content` stands in for run.json (see `baked`)."""
-    content = content or run_folder.read_run(run)
-    dims = int(content["dims"])
-    network = fitting_layout(build_trained_network(run, content), dims)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device)
-
-    def restore(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            result: np.ndarray = network(as_tensor(batch, network)).float().cpu().numpy()
-        return result
-
-    return Model(
-        name=run.resolve().name,
-        axes=axes.network_axes(dims),
-        channels=int(content["channels"][0]),
-        **geometry(content),
-        preprocessing=tuple(content["preprocessing"]),
-        postprocessing=tuple(content["postprocessing"]),
-        network=restore,
-    )
-
-
-def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments.
-
-    The format wants a minimum above twice the halo. Stacks are often thinner than that, so z gets no halo, which
-    means that it is never tiled.
-    """
-    dims = int(content["dims"])
-    depth, kernel = (int(content["network"]["arguments"][k]) for k in ("depth", "kernel"))
-    step, halo = unet.step(depth), unet.halo(depth, kernel)
-    if content.get("baked"):
-        halo = 0  # never tiled
-    minimum = 2 * halo + step
-    return {
-        "step": (step,) * dims,
-        "minimum": (step, minimum, minimum)[-dims:],
-        "halo": (0, halo, halo)[-dims:],
-    }
 
 
 def discard(run: Path) -> None:

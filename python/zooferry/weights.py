@@ -44,7 +44,7 @@ def write_torchscript(network: torch.nn.Module, path: Path, example: np.ndarray)
 
 
 def write_onnx(
-    network: torch.nn.Module, path: Path, example: np.ndarray, *, names: tuple[str, str], axes: Sequence[str]
+    network: torch.nn.Module, path: Path, example: np.ndarray, *, names: Sequence[str], axes: Sequence[str]
 ) -> None:
     """Export with opset 17; every axis but the channels is dynamic.
 
@@ -54,10 +54,10 @@ def write_onnx(
     path : Path
     example : ndarray
         float32 batch B C (Z) Y X.
-    names : (str, str)
-        Names of the input and the output tensor.
+    names : sequence of str
+        Names of the input and of every output tensor.
     axes : sequence of str
-        Axis ids of both.
+        Axis ids of all of them.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def write_onnx(
             dynamo=False,
             opset_version=OPSET,
             input_names=[names[0]],
-            output_names=[names[1]],
+            output_names=list(names[1:]),
             dynamic_axes={name: free for name in names},
         )
     model = onnx.load(str(path))
@@ -93,27 +93,34 @@ def _plain(network: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval()
 
 
-def run_eager(network: torch.nn.Module, batch: np.ndarray) -> np.ndarray:
-    """The network itself on a float32 batch B C (Z) Y X."""
+def run_eager(network: torch.nn.Module, batch: np.ndarray) -> list[np.ndarray]:
+    """The network itself on a float32 batch B C (Z) Y X; one array per output."""
     with torch.inference_mode():
-        result: np.ndarray = _plain(network)(torch.from_numpy(batch)).numpy()
-    return result
+        found = _plain(network)(torch.from_numpy(batch))
+    several = found if isinstance(found, tuple) else (found,)
+    return [result.numpy() for result in several]
 
 
 def require_agreement(what: str, run: Infer, network: torch.nn.Module, shapes: Sequence[tuple[int, ...]]) -> float:
     """Compare written weights with the network on random batches of the given shapes; the largest difference.
 
+    Every output is compared.
+
     Raises
     ------
     ZooferryError
-        A value differs by more than 1e-4 + 1e-4 of the network's own value.
+        The number of outputs differs, or a value by more than 1e-4 + 1e-4 of the network's own value.
     """
     rng = np.random.default_rng(0)
     worst = 0.0
     for shape in shapes:
         batch = rng.normal(size=shape).astype(np.float32)
-        verdict = compare(run([batch])[0], run_eager(network, batch), name=what)
-        if not verdict.passed:
-            raise ZooferryError(f"the {what} weights disagree with the network on shape {shape}: {verdict.reason}")
-        worst = max(worst, verdict.max_abs)
+        found, expected = run([batch]), run_eager(network, batch)
+        if len(found) != len(expected):
+            raise ZooferryError(f"the {what} weights give {len(found)} outputs, the network {len(expected)}")
+        for actual, wanted in zip(found, expected, strict=True):
+            verdict = compare(actual, wanted, name=what)
+            if not verdict.passed:
+                raise ZooferryError(f"the {what} weights disagree with the network on shape {shape}: {verdict.reason}")
+            worst = max(worst, verdict.max_abs)
     return worst

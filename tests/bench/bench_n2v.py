@@ -26,7 +26,8 @@ from zooferry import axes
 from zooferry.images import write_image
 from zooferry.normalization import apply_operations
 from zooferry.prediction import plan_tiles, predict
-from zooferry.runs import open_run, train_method
+from zooferry.runs import train_method
+from zooferry.trained import open_run
 
 WANTED_DB, ALLOWED_CPU_SECONDS, ALLOWED_RATIO = 31.7, 60.0, 1.15
 

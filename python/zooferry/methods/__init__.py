@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from zooferry.errors import ZooferryError
+from zooferry.methods.outputs import RESTORED, Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,16 @@ METHODS = (
         "noisy images and their clean partners",
         "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
     ),
+    MethodFacts(
+        "rcan", "RCAN: residual channel attention, learnt from registered pairs", (2, 3), True,
+        "noisy images and their clean partners",
+        "Chen et al., Nature Methods 18:678 (2021), doi:10.1038/s41592-021-01155-x",
+    ),
+    MethodFacts(
+        "n2n", "Noise2Noise: denoising learnt from pairs of noisy images", (2, 3), True,
+        "noisy images and second takes of the same fields (as targets)",
+        "Lehtinen et al., ICML 2018, arXiv:1803.04189",
+    ),
 )  # fmt: skip
 
 
@@ -50,14 +61,17 @@ class Scalings:
     Attributes
     ----------
     preprocessing, postprocessing : tuple of Operation
-        Of the network's input and output; they go into the package.
+        Of the network's input and its grey values; they go into the package.
     target : tuple of Operation
         Applied to training targets only.
+    outputs : tuple of Output
+        What the network emits, in its order; one restored image by default.
     """
 
     preprocessing: tuple[Operation, ...]
     postprocessing: tuple[Operation, ...]
     target: tuple[Operation, ...] = ()
+    outputs: tuple[Output, ...] = RESTORED
 
 
 class Method(Protocol):

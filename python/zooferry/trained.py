@@ -1,0 +1,98 @@
+"""A training run as a network and as a model for prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zooferry import axes, run_folder
+from zooferry.architectures import ARCHITECTURES, reach
+from zooferry.errors import ZooferryError
+from zooferry.methods.outputs import read_outputs
+from zooferry.methods.tensors import as_tensor, fitting_layout
+from zooferry.prediction import Model
+
+
+def baked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """run.json's content with the percentile normalisation inside the network, for whole images only.
+
+    Raises
+    ------
+    ZooferryError
+        The method does not normalise by percentiles, or there is no such form of its network.
+    """
+    (scale,) = [o["kwargs"] for o in content["preprocessing"] if o["id"] == "scale_range"] or [None]
+    if scale is None:
+        raise ZooferryError(f"{content['method']} scales by fixed numbers, equal in every host; leave --bake away")
+    inside = {"low": scale["min_percentile"], "high": scale["max_percentile"], "eps": scale["eps"]}
+    architecture = content["network"]["architecture"].replace(".", ".Percentile")
+    if architecture not in ARCHITECTURES:
+        raise ZooferryError(f"{content['method']}: only U-Nets take their normalisation inside; leave --bake away")
+    network = {"architecture": architecture, "arguments": content["network"]["arguments"] | inside}
+    plain = [o for o in content["preprocessing"] if o["id"] == "ensure_dtype"][:1]
+    return {**content, "network": network, "preprocessing": plain, "baked": True}
+
+
+def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -> torch.nn.Module:
+    """The run's network with its best weights, in evaluation mode; `content` stands in for run.json (see `baked`).
+
+    Raises
+    ------
+    ZooferryError
+        The folder is no run, or nothing was trained yet.
+    """
+    content = content or run_folder.read_run(run)
+    weights = run / "best.pt"
+    if not weights.exists():
+        raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
+    network: torch.nn.Module = ARCHITECTURES[content["network"]["architecture"]](**content["network"]["arguments"])
+    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    return network.eval()
+
+
+def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
+    """A run folder as a model for prediction; `content` stands in for run.json (see `baked`)."""
+    content = content or run_folder.read_run(run)
+    dims = int(content["dims"])
+    network = fitting_layout(build_trained_network(run, content), dims)
+    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def restore(batch: np.ndarray) -> Sequence[np.ndarray]:
+        with torch.inference_mode():
+            found = network(as_tensor(batch, network))
+        several = found if isinstance(found, tuple) else (found,)
+        return [result.float().cpu().numpy() for result in several]
+
+    return Model(
+        name=run.resolve().name,
+        axes=axes.network_axes(dims),
+        channels=int(content["channels"][0]),
+        **geometry(content),
+        preprocessing=tuple(content["preprocessing"]),
+        outputs={output.id: output.steps for output in read_outputs(content)},
+        network=restore,
+        target=tuple(content.get("target", ())),
+    )
+
+
+def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments.
+
+    The format wants a minimum above twice the halo. Stacks are often thinner than that, so z gets no halo, which
+    means that it is never tiled.
+    """
+    dims = int(content["dims"])
+    found = reach(content["network"], dims)
+    step, halo = found.step, found.halo
+    if content.get("baked") or content.get("whole_images"):
+        halo = 0  # never tiled
+    minimum = 2 * halo + step
+    return {
+        "step": (step,) * dims,
+        "minimum": (step, minimum, minimum)[-dims:],
+        "halo": (0, halo, halo)[-dims:],
+    }
