@@ -93,8 +93,9 @@ def result_names(file, outputs, series=1):
 
 def stem_of(file):
     """The path without what is behind its last dot; of cell.ome.tif it is cell."""
-    stem = file.rpartition(".")[0] or file
-    return stem[:-4] if stem.lower().endswith(".ome") else stem
+    folder, slash, name = file.rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    return folder + slash + (stem[:-4] if stem.lower().endswith(".ome") else stem)
 
 
 def check_folders(source, target):

@@ -10,9 +10,10 @@ from java.lang import OutOfMemoryError, Throwable
 from java.nio.channels import OverlappingFileLockException
 
 from . import __version__, files, models, opening, run
-from .description import read_model
+from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
-from .journal import FAILED, OK, TABLE, Journal, check_settings, stands
+from .journal import FAILED, OK, Journal, check_settings, stands
+from .settings import parse
 
 LOCK = ".zooferry.lock"
 SAME = ("planes", "channels", "rescale", "engine", "tile")  # settings that may change the results
@@ -33,14 +34,12 @@ def command(given):
     status : str
         One line such as ``950 ok, 50 failed: see /data/out/zooferry_results.csv``.
     """
-    before = IJ.redirectingErrorMessages()
-    IJ.redirectErrorMessages(True)  # what ImageJ would put into a dialog goes to the log
     try:
-        counts = run_folder(**given)
+        with opening.Quiet():
+            counts = run_folder(**given)
     except ZooferryError as problem:
         return False, problem.args[0]
     finally:
-        IJ.redirectErrorMessages(before)
         IJ.showProgress(1.0)
     return counts["left"] == counts["failed"] == 0, summary(counts)
 
@@ -86,7 +85,8 @@ def run_folder(input, output, pattern="*.tif;*.tiff", recursive=False, retry=Fal
     source, target = os.path.abspath(input), os.path.abspath(output)
     files.check_folders(source, target)
     found = files.find_files(source, pattern, recursive, target)
-    settings = run.checked_settings(settings)
+    settings = parse(settings)
+    settings["model"] = models.resolve(settings["model"])
     model = read_model(settings["model"])
     _make_folder(target)
     lock = _lock(target)
@@ -137,6 +137,7 @@ class _Run(object):
     def _row(self, file):
         # None if the user stopped it
         begin = time.time()
+        opening.redirect_errors()
         row = {"file": file, "status": FAILED, "model": self.model["name"], "model_version": self.model["version"]}
         row["zooferry"] = __version__
         try:
@@ -166,25 +167,29 @@ class _Run(object):
             row.update(_described(images[0]))
             outputs = [tensor["id"] for tensor in self.model["outputs"]]
             names = files.result_names(file, outputs, len(images))
-            self._own(file, names)
+            flat = [name for some in names for name in some]
+            self._check_owners(file, flat)
             for image, some in zip(images, names):
                 self._restore_one(image, some, row)
+            self.owners.update((name, file) for name in flat)
         finally:
             for image in images:
                 _release(image)
-        return [name for some in names for name in some]
+        return flat
 
-    def _own(self, file, names):
-        for name in sum(names, []):
+    def _check_owners(self, file, names):
+        for name in names:
             owner = self.owners.get(name, file)
             if owner != file:
                 raise ZooferryError("its result would be %s, which is that of %s: rename one of them" % (name, owner))
-        self.owners.update((name, file) for name in sum(names, []))
 
     def _restore_one(self, image, names, row):
-        results, details = run.restore([image], self.settings)
+        settings = self.settings
+        options = dict((key, settings[key]) for key in settings if key not in ("model", "tile", "threads"))
+        results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
         try:
             row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
+            row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
             for result, name in zip(results, names):
                 path = os.path.join(self.target, *name.split("/"))
                 _make_folder(os.path.dirname(path))
@@ -230,9 +235,7 @@ def _identity(source, settings, model):
 
 
 def _description(folder):
-    from .description import FILES
-
-    return [path for path in [os.path.join(folder, name) for name in FILES] if os.path.isfile(path)][0]
+    return next(path for path in [os.path.join(folder, name) for name in FILES] if os.path.isfile(path))
 
 
 def _make_folder(folder):

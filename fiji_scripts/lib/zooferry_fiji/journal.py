@@ -7,6 +7,7 @@ is one row, and what stands behind the last line break is a row that was never f
 import io
 import json
 import os
+import re
 
 from .errors import ZooferryError
 
@@ -33,6 +34,7 @@ COLUMNS = (
 )
 OK, FAILED = "ok", "failed"
 TABLE, SETTINGS = "zooferry_results.csv", "zooferry_results.json"
+CELL = re.compile(u'(?:"((?:[^"]|"")*)"|([^",]*))(?=,|$)')
 
 
 class Journal(object):
@@ -117,20 +119,14 @@ def cell(value):
 
 
 def split_line(line):
-    """The cells of one line."""
-    cells, rest = [], line + ","
-    while rest:
-        if rest.startswith('"'):
-            end = rest.find('",')
-            while end > 0 and (len(rest[1:end]) - len(rest[1:end].rstrip('"'))) % 2:
-                end = rest.find('",', end + 1)
-            if end < 0:
-                return []
-            cells.append(rest[1:end].replace('""', '"'))
-            rest = rest[end + 2 :]
-        else:
-            text, _, rest = rest.partition(",")
-            cells.append(text)
+    """The cells of one line; none if it is not one of ours."""
+    cells, place = [], 0
+    while place <= len(line):
+        found = CELL.match(line, place)
+        if not found:
+            return []
+        cells.append(found.group(2) if found.group(1) is None else found.group(1).replace(u'""', u'"'))
+        place = found.end() + 1
     return cells
 
 

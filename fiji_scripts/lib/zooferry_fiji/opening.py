@@ -5,7 +5,7 @@ import os
 from ij import IJ
 from ij.io import FileSaver, Opener, TiffDecoder
 from java.io import File, IOException, RandomAccessFile
-from java.lang import Class, ClassNotFoundException
+from java.lang import Class, ClassNotFoundException, Thread
 
 from . import integrity
 from .errors import ZooferryError
@@ -13,6 +13,40 @@ from .journal import replace
 
 OPTIONS = "loci.plugins.in.ImporterOptions"
 RESERVE = 1 << 16  # bytes of a TIFF besides its pixels
+
+
+class Quiet(object):
+    """Errors of ImageJ's own classes go to the log: no dialog, and the macro that called us goes on.
+
+    ImageJ's IJ.error ends the macro whose command is running, without an exception on the first call and with
+    "Macro canceled" on the next ones (observed: a folder run that lost its macro at the first file that was no image).
+    """
+
+    def __enter__(self):
+        self._name = Thread.currentThread().getName()
+        Thread.currentThread().setName("zooferry-folder")  # ImageJ knows the threads of macros by their names
+        self._macro = _exchange("ij.IJ", "macroInterpreter", None)
+        redirect_errors()
+
+    def __exit__(self, kind, problem, trace):
+        IJ.redirectErrorMessages(False)
+        _exchange("ij.IJ", "macroInterpreter", self._macro)
+        _exchange("ij.Macro", "abort", False)
+        Thread.currentThread().setName(self._name)
+
+
+def redirect_errors():
+    """The next error of ImageJ goes to the log; it forgets this after each error."""
+    IJ.redirectErrorMessages(True)
+
+
+def _exchange(owner, name, value):
+    # a field that ImageJ keeps to itself; its value before
+    field = Class.getDeclaredField(Class.forName(owner, True, IJ.getClassLoader()), name)
+    field.setAccessible(True)
+    before = field.get(None)
+    field.set(None, value)
+    return before
 
 
 def open_images(path):
@@ -55,7 +89,7 @@ def _open_plain(path):
 def _open_bioformats(path):
     # its package is called "in", which Python cannot import by name
     try:
-        loader = IJ.getClassLoader() or Opener.getClassLoader()
+        loader = IJ.getClassLoader()
         options = Class.forName(OPTIONS, True, loader).getConstructor([]).newInstance([])
         from loci.plugins import BF
     except (ClassNotFoundException, ImportError):
