@@ -5,7 +5,7 @@ from java.lang import LinkageError, Runtime, System
 from java.nio import ByteBuffer, ByteOrder
 from java.util import Collections, LinkedHashMap
 
-from .errors import UnsupportedError, ZooferryError
+from .errors import CancelledError, NoMemoryError, UnsupportedError, ZooferryError
 from .open_networks import opened
 
 LARGEST_BUFFER = 2**31 - 1  # bytes, a limit of Java
@@ -53,6 +53,8 @@ class Window(object):
         self.shapes = (shapes_in, shapes_out)
         self.seconds = 0.0
         self._session = network.session
+        self._options = OrtSession.RunOptions()
+        self._stopped = False
         self._tensors = []
         self._inputs, self._outputs = LinkedHashMap(), LinkedHashMap()
         self.sources = [self._add(self._inputs, name, shape) for name, shape in zip(network.sources, shapes_in)]
@@ -69,9 +71,15 @@ class Window(object):
         begin = System.nanoTime()
         for buffer in self.sources:
             buffer.clear()
+        self._stopped = False
+        self._options.setTerminate(False)
         try:
-            self._session.run(self._inputs, Collections.emptySet(), self._outputs).close()
+            self._session.run(self._inputs, Collections.emptySet(), self._outputs, self._options).close()
         except OrtException as problem:
+            if self._stopped:
+                raise CancelledError()
+            if "llocate" in problem.getMessage() or "bad_alloc" in problem.getMessage():
+                raise NoMemoryError("ONNX Runtime found no memory: choose a smaller tile")
             sizes = ", ".join(" x ".join(map(str, shape)) for shape in self.shapes[0])
             raise ZooferryError(
                 "the network failed on a window of %s, try a smaller tile: %s"
@@ -81,7 +89,13 @@ class Window(object):
         for buffer in self.results:
             buffer.clear()
 
+    def stop(self):
+        """End a `run` that goes on in another thread, in the middle of the network: it raises CancelledError."""
+        self._stopped = True
+        self._options.setTerminate(True)
+
     def close(self):
+        self._options.close()
         for tensor in self._tensors:
             tensor.close()
 

@@ -4,7 +4,6 @@ ImageJ keeps its images as X Y C Z T, one processor per plane; a plane's pixels 
 """
 
 from ij import CompositeImage, ImagePlus, ImageStack
-from ij.measure import Calibration
 from ij.process import FloatProcessor
 from jarray import zeros
 from java.lang import System
@@ -16,34 +15,42 @@ from .volume import Volume
 DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
 
 
-def check_image(image, tensor, model):
-    """Refuse an image that an input of the model cannot take; nothing is computed before this has passed."""
-    title, name = image.getTitle(), model["name"]
-    if image.getBitDepth() == 24:
-        raise ZooferryError("image %s is RGB: convert it with Image > Type > 8-bit, or split its channels" % title)
-    if image.getNChannels() != tensor["channels"]:
-        raise ZooferryError(
-            "image %s has %d channels, model %s takes %d: split the channels (Image > Color > Split Channels)"
-            % (title, image.getNChannels(), name, tensor["channels"])
-        )
-    if "z" in tensor["axes"] and image.getNSlices() < 2:
-        hint = " (it has %d frames: exchange Z and T in Image > Properties)" % image.getNFrames()
-        raise ZooferryError(
-            "image %s has no Z, model %s takes Z stacks%s" % (title, name, hint if image.getNFrames() > 1 else "")
-        )
-    if "time" in tensor["axes"] and image.getNFrames() < 2:
-        raise ZooferryError("image %s has no frames, model %s takes time series" % (title, name))
-    if image.getBitDepth() == 32:
-        _check_finite(image)
+def split_colours(image):
+    """An RGB image as three 8-bit channels, with the same title, calibration and position; others as they are."""
+    if image.getBitDepth() != 24:
+        return image
+    stack = ImageStack(image.getWidth(), image.getHeight())
+    for index in range(1, image.getStackSize() + 1):
+        colours = image.getStack().getProcessor(index)
+        for channel in (1, 2, 3):
+            stack.addSlice(image.getStack().getSliceLabel(index), colours.getChannel(channel, None))
+    split = ImagePlus(image.getTitle(), stack)
+    split.setDimensions(3, image.getNSlices(), image.getNFrames())
+    split = CompositeImage(split, CompositeImage.COMPOSITE)
+    split.setCalibration(image.getCalibration())
+    split.setOverlay(image.getOverlay())
+    split.setProperty("Info", image.getInfoProperty())
+    split.setPositionWithoutUpdate(1, image.getSlice(), image.getFrame())
+    return split
 
 
-def check_varied(image):
+def check_finite(image, passes):
+    """Refuse planes with NaN or infinite pixels; nothing is computed before this has passed."""
+    if image.getBitDepth() < 32:
+        return
+    for number, plane in enumerate(_planes(image, passes), 1):
+        wrong = plane.getPixelCount() - plane.getStatistics().pixelCount  # which counts finite pixels
+        if wrong:
+            raise ZooferryError(
+                "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
+                "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, number)
+            )
+
+
+def check_varied(image, passes):
     """Refuse an image whose pixels are all the same; the first plane with two values ends the search."""
-    stack = image.getStack()
     values = set()
-    for index in range(1, stack.getSize() + 1):
-        plane = stack.getProcessor(index)
-        plane.resetRoi()
+    for plane in _planes(image, passes):
         statistics = plane.getStatistics()
         values.update((statistics.min, statistics.max))
         if len(values) > 1:
@@ -54,16 +61,27 @@ def check_varied(image):
     )
 
 
-def read_volume(image, slices, frames, depth):
+def _planes(image, passes):
+    # the processors of all passes, without a region of interest
+    for one in passes:
+        for c, (z, t) in [(c, place) for c in one["channels"] for place in one["places"]]:
+            plane = image.getStack().getProcessor(image.getStackIndex(c + 1, z + 1, t + 1))
+            plane.resetRoi()
+            yield plane
+
+
+def read_volume(image, channels, places, depth):
     """Copy planes out of an image.
 
     Parameters
     ----------
     image : ImagePlus
-    slices, frames : list of int
-        Z and T positions, from 0; one of the two lists has one entry.
+    channels : list of int
+        From 0.
+    places : list of (int, int)
+        Z and T positions, from 0, along the depth of the network.
     depth : str
-        "z" or "time", whichever list is the longer one.
+        "z" or "time": the name of that depth.
 
     Returns
     -------
@@ -73,8 +91,8 @@ def read_volume(image, slices, frames, depth):
     signed = image.getLocalCalibration().isSigned16Bit()
     stack = image.getStack()
     planes, originals = [], []
-    for channel in range(image.getNChannels()):
-        indices = [image.getStackIndex(channel + 1, z + 1, t + 1) for z in slices for t in frames]
+    for channel in channels:
+        indices = [image.getStackIndex(channel + 1, z + 1, t + 1) for z, t in places]
         sources = [stack.getProcessor(index) for index in indices]
         planes.append([_as_floats(source, signed) for source in sources])
         originals.append(sources)
@@ -186,61 +204,6 @@ def empty_planes(channels, depth, height, width):
     return [[FloatProcessor(width, height) for _ in range(depth)] for _ in range(channels)]
 
 
-def as_image(planes, image, title, ratios):
-    """A result as an ImagePlus with the calibration, dimensions and slice labels of its source.
-
-    Parameters
-    ----------
-    planes : dict
-        (c, z, t), from 0 -> FloatProcessor (Y X).
-    image : ImagePlus
-        The source.
-    title : str
-    ratios : dict
-        Axis -> pixels of the result for one pixel of the source; an axis that the result has not is missing.
-    """
-    channels, depth, frames = [max(place[i] for place in planes) + 1 for i in range(3)]
-    stack = ImageStack(planes[0, 0, 0].getWidth(), planes[0, 0, 0].getHeight())
-    for t in range(frames):
-        for z in range(depth):
-            for c in range(channels):
-                stack.addSlice(_label(image, c, z, t), planes[c, z, t])
-    result = ImagePlus(title, stack)
-    result.setDimensions(channels, depth, frames)
-    result.setCalibration(_calibration(image, ratios))
-    if channels > 1:
-        result = CompositeImage(result, CompositeImage.GRAYSCALE)
-    result.setOpenAsHyperStack(result.getStackSize() > 1 and (channels > 1 or frames > 1))
-    if image.getOverlay() is not None and (result.getWidth(), result.getHeight()) == (
-        image.getWidth(),
-        image.getHeight(),
-    ):
-        result.setOverlay(image.getOverlay().duplicate())
-    return result
-
-
-def _label(image, c, z, t):
-    if image.getStackSize() == 1 or z >= image.getNSlices() or t >= image.getNFrames():
-        return None
-    return image.getStack().getSliceLabel(image.getStackIndex(min(c, image.getNChannels() - 1) + 1, z + 1, t + 1))
-
-
-def _calibration(image, ratios):
-    # the size of a pixel shrinks as their number grows
-    if "x" not in ratios or "y" not in ratios:
-        return Calibration()
-    calibration = image.getLocalCalibration().copy()
-    calibration.disableDensityCalibration()
-    calibration.pixelWidth /= ratios["x"]
-    calibration.xOrigin *= ratios["x"]
-    calibration.pixelHeight /= ratios["y"]
-    calibration.yOrigin *= ratios["y"]
-    calibration.pixelDepth /= ratios.get("z", 1.0)
-    calibration.zOrigin *= ratios.get("z", 1.0)
-    calibration.frameInterval /= ratios.get("time", 1.0)
-    return calibration
-
-
 def _as_floats(source, signed):
     source.resetRoi()
     source.setCalibrationTable(None)
@@ -249,19 +212,6 @@ def _as_floats(source, signed):
     if signed:
         plane.add(-32768)
     return plane
-
-
-def _check_finite(image):
-    stack = image.getStack()
-    for index in range(1, stack.getSize() + 1):
-        plane = stack.getProcessor(index)
-        plane.resetRoi()
-        wrong = plane.getPixelCount() - plane.getStatistics().pixelCount  # which counts finite pixels
-        if wrong:
-            raise ZooferryError(
-                "image %s has %d pixels that are NaN or infinite in plane %d: replace them, for example with "
-                "Process > Filters > Remove NaNs" % (image.getTitle(), wrong, index)
-            )
 
 
 def _padded_plane(plane, height, width):

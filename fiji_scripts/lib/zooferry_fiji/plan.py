@@ -29,11 +29,11 @@ class Plan(object):
         self.depth = ([name for name in self.names if name in grid.DEPTHS] + ["z"])[0]
         self.lengths = dict((name, lengths[name]) for name in self.names)
         padded = [tiling.padded_length(lengths[axis["name"]], axis["min"], axis["step"]) for axis in axes]
+        self.channels = max(tensor["channels"] for tensor in model["inputs"] + model["outputs"])
         if tile:
             sizes = tiling.fit_tile(tile, padded, axes)
         else:
-            channels = max(tensor["channels"] for tensor in model["inputs"] + model["outputs"])
-            sizes = tiling.choose_tile(padded, axes, min(LARGEST_WINDOW[len(axes)], affordable // channels))
+            sizes = tiling.choose_tile(padded, axes, min(LARGEST_WINDOW[len(axes)], affordable // self.channels))
         self.padded = dict(zip(self.names, padded))
         self.tile = dict(zip(self.names, sizes))
         self.windows = dict(
@@ -45,11 +45,25 @@ class Plan(object):
         """Such as 64 x 256 x 256."""
         return " x ".join("%d" % self.tile[name] for name in self.names)
 
-    def places(self):
-        """One dict per window: axis -> (start, keep_from, keep_to), z of one pixel for a 2D model."""
+    def pixels(self):
+        """Of one channel of a window."""
+        result = 1
+        for length in self.tile.values():
+            result *= length
+        return result
+
+    def places(self, region=None):
+        """One dict per window: axis -> (start, keep_from, keep_to), z of one pixel for a 2D model.
+
+        `region` ((from, to) along Y, (from, to) along X) leaves out the windows that keep nothing of it.
+        """
         windows = [self.windows.get(name, [(0, 0, 1)]) for name in (self.depth, "y", "x")]
         triples = [(z, y, x) for z in windows[0] for y in windows[1] for x in windows[2]]
         inside = [one for one in triples if all(w[1] < n for w, n in zip(one, self._image_sizes()))]
+        if region is not None:
+            inside = [
+                one for one in inside if all(w[1] < end and w[2] > start for w, (start, end) in zip(one[1:], region))
+            ]
         return [dict(zip((self.depth, "y", "x"), one)) for one in inside]
 
     def _image_sizes(self):

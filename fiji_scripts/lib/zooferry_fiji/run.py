@@ -1,246 +1,201 @@
-"""The whole way of one image: read, pre-process, tile, run, post-process, show."""
+"""The whole way of one image: choose the planes, open the network, run its tiles, make the result an image."""
 
 import json
-import os
 import time
+import traceback
 
-from ij import IJ
-from java.lang import OutOfMemoryError, Runtime, System
-from java.lang.management import ManagementFactory
+from ij import IJ, Macro
+from java.lang import OutOfMemoryError, Throwable
 
-from . import __version__, operations, pixels
-from .description import read_model
-from .errors import UnsupportedError, ZooferryError
-from .plan import Plan
-from .volume import Volume
+from . import ask, engines, models, provenance, results, tiles
+from .errors import AmbiguousError, CancelledError, UnsupportedError, ZooferryError
+from .job import Job
+from .settings import options as macro_options
+from .settings import parse
 
-# measured: a U-Net of 32 features takes about 0.8 kB for each pixel of a window
-BYTES_PER_PIXEL = 1500
-NO_MEMORY = "not enough memory for this image: choose a smaller tile, or close other images"
+NO_MEMORY = "not enough memory for this image: crop it, close other images, or give Java more memory"
+NO_IMAGE = "no image is open: open one first, or select its window"
 
 
-def command(image, folder, tile, threads):
-    """What the menu command does: restore, show, and say how it went.
+def command(image, model, tile=0, threads=0, options=None):
+    """What the menu command does: restore, and say how it went. Nothing is shown; see `tell`.
 
     Parameters
     ----------
     image : ImagePlus, or list of them
         Left untouched; a list for a model of several inputs.
-    folder : str
-        An unpacked bioimage.io model.
+    model : str or java.io.File
+        An installed model, a folder or a zip: see models.resolve.
     tile, threads : int
         0: automatic.
+    options : dict, optional
+        The other settings: see settings.parse.
 
     Returns
     -------
     restored : list of ImagePlus
-        One per output, titled `restored_title`; empty if it failed.
+        One per output, called as results.result_title says; empty if it failed.
     status : str
         One line for the user.
     details : str
-        JSON: "ok", "engine", "tile" ((Z) x Y x X), "seconds", "inference_seconds", "outputs" (ids); or "ok" false
-        with "unsupported": whether the model asks for what ImageJ cannot do yet.
+        JSON: what `restore` returns, and "settings"; or "ok" false with "unsupported": whether the model asks for
+        what ImageJ cannot do yet, and "cancelled".
     """
-    images = [image] if hasattr(image, "getTitle") else list(image)
     try:
-        restored, details = restore(images, folder, tile, threads)
+        if image is None:
+            raise ZooferryError(NO_IMAGE)
+        images = [image] if hasattr(image, "getTitle") else list(image)
+        settings = parse(dict(options or {}, model=model, tile=tile, threads=threads))
+        job = _asked_job(images, settings)
+        restored, details = _execute(job)
     except ZooferryError as problem:
-        unsupported = isinstance(problem, UnsupportedError)
-        return [], problem.args[0], json.dumps({"ok": False, "unsupported": unsupported})
+        return _failure(problem.args[0], isinstance(problem, UnsupportedError), isinstance(problem, CancelledError))
     except OutOfMemoryError:
-        return [], NO_MEMORY, json.dumps({"ok": False, "unsupported": False})
+        return _failure(NO_MEMORY)
+    except (Exception, Throwable) as problem:  # Java's are none of Python's
+        if ("%s" % problem).endswith(Macro.MACRO_CANCELED):
+            raise
+        IJ.log(traceback.format_exc())
+        return _failure("this should not have happened: %s (where is in the Log)" % " ".join(("%s" % problem).split()))
+    return restored, _success(images[0], details), json.dumps(details)
+
+
+def _failure(status, unsupported=False, cancelled=False):
+    return [], status, json.dumps({"ok": False, "unsupported": unsupported, "cancelled": cancelled})
+
+
+def _success(image, details):
     status = "restored %s with %s: %.1f s, %.1f s of them in the network (%s, tile %s)" % (
-        images[0].getTitle(),
+        image.getTitle(),
         details["model"],
         details["seconds"],
         details["inference_seconds"],
         details["engine"],
         details["tile"],
     )
-    return restored, status, json.dumps(details)
+    return "; ".join([status] + [details[key] for key in ("note", "warning") if details[key]])
 
 
-def restored_title(title, output="restored"):
-    """The result of nuclei.tif is called nuclei_restored; of several outputs each is called nuclei_<output id>."""
-    stem, dot, extension = title.rpartition(".")
-    known = dot and extension.lower() in ("tif", "tiff", "png", "jpg", "czi", "zip")
-    return (stem if known else title) + "_" + output
+def restore(images, folder, tile=0, threads=0, options=None):
+    """Run a model on an image; asks nothing and shows nothing.
 
-
-def restore(images, folder, tile=0, threads=0):
-    """Run a model on all planes of an image.
-
-    A 2D model sees the slices (Z, then T) one by one, each with statistics of its own; a 3D model one Z stack per
-    frame; a model with time one time series per slice.
+    A 2D model sees the slices one by one, each with statistics of its own; a 3D model one Z stack per frame; a model
+    with time one time series per slice.
 
     Parameters
     ----------
     images : list of ImagePlus
         One per input of the model, in its order.
+    folder : str
+        An installed model, a folder or a zip.
+    tile, threads : int
+        0: automatic.
+    options : dict, optional
+        The other settings: see settings.parse.
 
     Returns
     -------
     (list of ImagePlus, dict)
-        One per output, 32 bit, C as the model's output, Z and T as the image.
+        One per output, 32 bit, C as the model's output, Z and T as the image. The dict has "ok", "model", "id",
+        "version", "weights_sha256", "engine", "threads", "tile" ((Z) x Y x X), "outputs" (ids), "seconds",
+        "inference_seconds", "warning" (on the pixel size), "note" (on memory), "settings" (those that are no
+        defaults), and "planes", "channels", "region", "rescale" for the provenance.
     """
+    return _execute(Job(images, *_resolved(parse(dict(options or {}, model=folder, tile=tile, threads=threads)))))
+
+
+def _resolved(settings):
+    return models.resolve(settings["model"]), settings
+
+
+def _asked_job(images, settings):
+    # what is ambiguous is asked where somebody can answer
+    folder = models.resolve(settings["model"])
+    while True:
+        try:
+            job = Job(images, folder, settings)
+        except AmbiguousError as problem:
+            if not ask.somebody_there():
+                raise
+            settings[problem.key] = ask.choose(problem)
+            continue
+        if not job.warning or not ask.somebody_there() or not ask.wants_rescaling(job.warning):
+            return job
+        settings["rescale"] = "yes"
+
+
+def _execute(job):
     begin = time.time()
-    model = read_model(folder)
-    _check_images(images, model)
-    plan = Plan(model, _lengths(images[0]), tile, _affordable_pixels())
-    kind = _weights_kind(model)
-    network = _open(model, kind, threads)
-    tensors = (model["inputs"], model["outputs"])
-    window = network.window(*[[plan.shape(tensor) for tensor in several] for several in tensors])
-    earlier = window.seconds
-    planes = [{} for _ in model["outputs"]]
-    for slices, frames in _runs(images[0], plan.depth if len(plan.names) == 3 else None):
-        volumes = [pixels.read_volume(image, slices, frames, plan.depth) for image in images]
-        for found, result in zip(planes, _run_volumes(volumes, model, plan, window)):
-            _place(found, result, (slices[0], frames[0]), plan.depth)
+    network, kind = engines.open_network(job.model, job.settings["engine"], job.settings["threads"])
+    done = tiles.run(job, network)
+    weights = job.model["weights"][kind]
     details = {
         "ok": True,
-        "model": model["name"],
-        "version": model["version"],
-        "weights_sha256": model["weights"][kind]["sha256"],
+        "model": job.model["name"],
+        "id": job.id,
+        "version": job.model["version"],
+        "weights_sha256": weights["sha256"] or models.file_sha256(weights["path"]),
         "engine": network.engine,
         "threads": network.threads,
-        "tile": plan.tile_text(),
-        "outputs": [tensor["id"] for tensor in model["outputs"]],
-        "inference_seconds": window.seconds - earlier,
+        "tile": done["tile"],
+        "outputs": [tensor["id"] for tensor in job.model["outputs"]],
+        "inference_seconds": done["seconds"],
+        "warning": job.warning,
+        "note": done["note"],
+        "settings": dict(macro_options(job.settings)),
     }
-    results = [_image(found, tensor, images[0], model) for found, tensor in zip(planes, model["outputs"])]
-    for result in results:
-        result.resetDisplayRange()
-        _sign(result, images[0], details)
+    details.update(_what_was_run(job))
+    restored = _images(job, done["planes"])
+    for image in restored:
+        image.setProperty("Info", provenance.info(details, image.getInfoProperty()))
     details["seconds"] = time.time() - begin
-    return results, details
+    return restored, details
 
 
-def _check_images(images, model):
-    if len(images) != len(model["inputs"]):
-        names = ", ".join(tensor["id"] for tensor in model["inputs"])
-        raise ZooferryError(
-            "model %s takes %d images (%s), %d came: the menu command gives one, zooferry gives several"
-            % (model["name"], len(model["inputs"]), names, len(images))
-        )
-    for image, tensor in zip(images, model["inputs"]):
-        pixels.check_image(image, tensor, model)
-        if _lengths(image) != _lengths(images[0]):
-            raise ZooferryError(
-                "images %s and %s have different sizes: crop one of them" % (images[0].getTitle(), image.getTitle())
-            )
-    if len(images) == 1:
-        pixels.check_varied(images[0])
+def _what_was_run(job):
+    settings = job.settings
+    factors = ", ".join("%s x %.4g" % (axis, job.factors[axis]) for axis in sorted(job.factors))
+    return {
+        "planes": settings["planes"] or ("current" if job.region else "all"),
+        "channels": settings["channels"],
+        "region": "x %d, y %d, %d x %d pixels" % job.region if job.region else "",
+        "rescale": factors and "to the pixel size of the training data and back (%s), bilinear" % factors,
+    }
 
 
-def _lengths(image):
-    return {"z": image.getNSlices(), "time": image.getNFrames(), "y": image.getHeight(), "x": image.getWidth()}
+def _images(job, found):
+    # one per output, with unique titles
+    source, made, taken = job.images[0], [], results.open_titles()
+    for planes, tensor in zip(found, job.model["outputs"]):
+        output = "restored" if len(found) == 1 else tensor["id"]
+        if job.region:
+            output = "preview" if len(found) == 1 else "preview_" + tensor["id"]
+        title = results.unique_title(results.result_title(source.getTitle(), output), taken)
+        taken.add(title)
+        ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
+        shown = {"channels": _source_channels(job, tensor), "region": job.region}
+        made.append(results.as_image(planes, source, title, ratios, shown))
+    return made
 
 
-def _open(model, kind, threads):
-    missing = "%s is not installed: put %s into Fiji's folder jars/"
-    if kind == "onnx":
-        try:
-            from . import engine
-        except ImportError:
-            raise ZooferryError(missing % ("ONNX Runtime", "onnxruntime-1.29.0.jar"))
-    else:
-        try:
-            from . import torch_engine as engine
-        except ImportError:
-            words = "model %s has no ONNX weights, and for TorchScript " % model["name"]
-            raise UnsupportedError(
-                words + missing % ("DJL", "ai.djl.pytorch's pytorch-engine 0.35.1 and what it needs")
-            )
-    return engine.open_network(model["weights"][kind]["path"], threads)
-
-
-def _weights_kind(model):
-    # ONNX where there is a choice, for it is faster; Java's property zooferry.engine may say otherwise
-    wanted = System.getProperty("zooferry.engine") or ""
-    if wanted and wanted not in model["weights"]:
-        raise UnsupportedError(
-            "model %s has no weights for the engine %s: it has %s"
-            % (model["name"], wanted, ", ".join(sorted(model["weights"])))
-        )
-    return wanted or sorted(model["weights"])[0]
-
-
-def _runs(image, depth):
-    # Z and T positions of each run of the model: all along its depth, one along the other axes
-    slices, frames = range(image.getNSlices()), range(image.getNFrames())
-    if depth == "z":
-        return [(slices, [t]) for t in frames]
-    if depth == "time":
-        return [([z], frames) for z in slices]
-    return [([z], [t]) for t in frames for z in slices]
-
-
-def _run_volumes(volumes, model, plan, window):
-    # C (Z) Y X raw, one per input -> FloatProcessors [channel][z], one list per output
-    measured = operations.measure_inputs(model, dict(zip([one["id"] for one in model["inputs"]], volumes)))
-    for tensor, volume in zip(model["inputs"], volumes):
-        operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])
-    padded = plan.padded_sizes()
-    sources = [pixels.padded_planes(volume, padded) for volume in volumes]
-    results = [pixels.empty_planes(tensor["channels"], *plan.output_sizes(tensor)) for tensor in model["outputs"]]
-    for place in plan.places():
-        for buffer, planes, tensor in zip(window.sources, sources, model["inputs"]):
-            pixels.fill(buffer, planes, plan.input_box(place), plan.strides(tensor), padded[2])
-        window.run()
-        for buffer, planes, tensor in zip(window.results, results, model["outputs"]):
-            pixels.collect(buffer, planes, plan.output_box(place, tensor), plan.strides(tensor))
-    for tensor, planes in zip(model["outputs"], results):
-        operations.apply_steps(tensor["steps"], Volume(planes, plan.depth), measured[tensor["id"]])
-    return results
-
-
-def _place(found, result, start, depth):
-    # put the planes [channel][depth] of one run to their (c, z, t)
-    z, t = start
-    for c, planes in enumerate(result):
-        for i, plane in enumerate(planes):
-            found[(c, z + i, t) if depth == "z" else (c, z, t + i)] = plane
-
-
-def _image(planes, tensor, image, model):
-    output = "restored" if len(model["outputs"]) == 1 else tensor["id"]
-    ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
-    return pixels.as_image(planes, image, restored_title(image.getTitle(), output), ratios)
-
-
-def _affordable_pixels():
-    try:
-        from com.sun.management import OperatingSystemMXBean
-
-        system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean)
-        free = max(system.getFreePhysicalMemorySize(), system.getTotalPhysicalMemorySize() // 4)
-    except (ImportError, AttributeError):  # a Java runtime without jdk.management
-        free = Runtime.getRuntime().maxMemory()
-    return free // 2 // BYTES_PER_PIXEL
-
-
-def _sign(result, image, details):
-    # provenance, kept in the TIFF and shown by Image > Show Info
-    old = image.getInfoProperty()
-    keys = [key for key in ("model", "version", "weights_sha256", "engine", "tile") if details[key]]
-    text = "\n".join(["zooferry: %s" % __version__] + ["zooferry %s: %s" % (key, details[key]) for key in keys])
-    result.setProperty("Info", text + ("\n" + old if old else ""))
+def _source_channels(job, tensor):
+    # for each channel of an output the channel of the image that it shows; None: a mixture
+    groups = dict((one["group"], one["channels"][0]) for one in job.passes)
+    found = []
+    for group in sorted(groups):
+        same = len(groups[group]) == tensor["channels"]
+        found += groups[group] if same else [None] * tensor["channels"]
+    return found
 
 
 def tell(restored, status):
     """Show the results, or the reason why there is none: in a dialog, headless in the log."""
     for image in restored:
         image.show()
+    IJ.showStatus("" if status == "cancelled" else status)
     if restored:
         IJ.showStatus(status)
-    elif IJ.getInstance() is None:
-        IJ.log("Zooferry: " + status)
+    elif status == "cancelled":
+        IJ.showStatus("Zooferry: cancelled")
     else:
-        IJ.error("Zooferry", status)
-
-
-def model_folder(given):
-    """The path of a folder given as java.io.File or text."""
-    path = given.getPath() if hasattr(given, "getPath") else given
-    return os.path.abspath(path)
+        ask.complain(status)

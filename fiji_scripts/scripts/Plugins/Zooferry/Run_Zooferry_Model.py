@@ -1,26 +1,39 @@
-#@ ImagePlus image (label="image")
-#@ File model (label="model: folder of an unpacked bioimage.io package", style="directory", persistKey="zooferry.run.model")
-#@ Integer tile (label="tile: pixels, 0 = automatic", value=0, min=0, persistKey="zooferry.run.tile")
-#@ Integer threads (label="threads: 0 = one per processor", value=0, min=0, persistKey="zooferry.run.threads")
+#@ ImagePlus image (required=false)
+#@ java.io.Serializable model (required=false, persist=false)
+#@ java.io.Serializable tile (required=false, persist=false)
+#@ java.io.Serializable threads (required=false, persist=false)
+#@ java.io.Serializable planes (required=false, persist=false)
+#@ java.io.Serializable channels (required=false, persist=false)
+#@ java.io.Serializable region (required=false, persist=false)
+#@ java.io.Serializable rescale (required=false, persist=false)
+#@ java.io.Serializable engine (required=false, persist=false)
 #@output ImagePlus restored
 #@output String status
 #@output String details
 """Plugins > Zooferry > Run Zooferry Model: restore the image with a bioimage.io package.
 
-The result is a new 32-bit image called <name>_restored; the input stays as it is. A model of several outputs gives
-one image for each, called <name>_<output id>. Fiji fills the parameters above;
-plain ImageJ takes them from the macro's option string or asks in a dialog.
+The result is a new 32-bit image called <name>_restored (of a preview <name>_preview); the input stays as it is. A
+model of several outputs gives one image for each, called <name>_<output id>. Where a title is taken, -1, -2 ...
+follows. zooferry_fiji/settings.py lists what the parameters may be.
+
+SciJava has no field for the type Serializable and opens no dialog of its own; ours lists the installed models.
+Plain ImageJ gives no parameters: the macro's options are read, or the same dialog opens.
 """
 
-from zooferry_fiji import ask, run
+import json
 
-try:
-    settings = (image, run.model_folder(model), tile, threads)
-except NameError:
-    settings = ask.run_settings()
+from zooferry_fiji import ask, run, settings
 
-results, status, details = [], "cancelled", "{}"
-if settings is not None:
-    results, status, details = run.command(*settings)
-    run.tell(results, status)
+module = globals().get("org.scijava.script.ScriptModule")
+given = dict((key, globals().get(key)) for key in settings.KEYS)
+asked = ask.run_settings(globals().get("image"), given)
+
+results, status, details = [], "cancelled", json.dumps({"ok": False, "cancelled": True})
+if asked is not None:
+    source, chosen = asked
+    others = dict((key, chosen.get(key)) for key in settings.KEYS[3:])
+    results, status, details = run.command(source, chosen.get("model"), chosen.get("tile"), chosen.get("threads"), others)
+run.tell(results, status)
 restored = results[0] if results else None
+ask.record(json.loads(details).get("settings"), module)
+ask.unlisted(module, ["restored", "status", "details"])
