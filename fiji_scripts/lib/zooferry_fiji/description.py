@@ -1,6 +1,6 @@
 """Read the rdf.yaml of an unpacked bioimage.io model (format 0.4 or 0.5) into plain dicts; refuse early, in words."""
 
-import io
+import codecs
 import os
 
 from . import grid, older
@@ -58,7 +58,7 @@ def load_rdf(folder):
     found = [path for path in paths if os.path.isfile(path)]
     if not found:
         raise ZooferryError("%s holds no rdf.yaml: choose the folder of an unpacked bioimage.io model" % folder)
-    with io.open(found[0], encoding="utf-8") as stream:
+    with codecs.open(found[0], encoding="utf-8") as stream:
         content = stream.read()
     rdf = plain(_parse_yaml(content, found[0]))
     if not isinstance(rdf, dict) or rdf.get("type", "model") != "model":
