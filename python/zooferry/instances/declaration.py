@@ -1,0 +1,147 @@
+"""What a package says about the instances that its outputs hold: the section ``config.zooferry.instances``.
+
+.. code-block:: yaml
+
+    config:
+      zooferry:
+        instances:
+          method: star_convex     # or flows, borders
+          outputs: [prob, dist]   # their channels, one after the other, are the heads that the method takes
+          prob_thresh: 0.48       # parameters of the method, each with a default
+          nms_thresh: 0.3
+          grid: [2, 2]
+
+==============  ==============================================================================================
+method          heads along the channel axis; parameters
+==============  ==============================================================================================
+star_convex     probability, distances along the rays; those of `star_convex.labels_from_distances`, not shape
+flows           flow along Y, flow along X, logit of the probability; those of `flows.labels_from_flows`
+borders         probabilities of background, object, border; those of `borders.labels_from_classes`
+==============  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zooferry.errors import ZooferryError
+
+# method -> parameter -> what its value must be
+PARAMETERS: dict[str, dict[str, str]] = {
+    "star_convex": {"grid": "pair", "prob_thresh": "number", "nms_thresh": "number", "border": "whole"},
+    "flows": {
+        "prob_thresh": "number",
+        "flow_thresh": "number",
+        "min_size": "whole",
+        "steps": "whole",
+        "largest": "number",
+        "renumber": "flag",
+    },
+    "borders": {"threshold": "number", "min_size": "whole", "grow": "whole"},
+}
+LABELS = "labels"  # the id of the output that decoding adds
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """How the outputs named `outputs` become labels; `parameters` are arguments of the method's function."""
+
+    method: str
+    outputs: tuple[str, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_declaration(content: Mapping[str, Any], outputs: Sequence[str]) -> Declaration | None:
+    """The declaration of a description with these output ids, None if there is none.
+
+    Raises
+    ------
+    ZooferryError
+        It is incomplete or wrong.
+    """
+    config = content.get("config")
+    ours = config.get("zooferry") if isinstance(config, Mapping) else None
+    said = ours.get("instances") if isinstance(ours, Mapping) else None
+    if said is None:
+        return None
+    if not isinstance(said, Mapping) or said.get("method") not in PARAMETERS:
+        method = said.get("method") if isinstance(said, Mapping) else said
+        raise _wrong(f"the method {str(method)[:40]!r}", f"{', '.join(PARAMETERS)}")
+    names = said.get("outputs")
+    if not isinstance(names, list) or not names or not all(name in outputs for name in names):
+        raise _wrong(f"the outputs {str(names)[:80]}", f"a list of some of {', '.join(outputs)}")
+    known = PARAMETERS[said["method"]]
+    parameters = {key: value for key, value in said.items() if key not in ("method", "outputs")}
+    for key, value in parameters.items():
+        if key not in known:
+            raise _wrong(f"the parameter {str(key)[:40]!r} of {said['method']}", ", ".join(known))
+        if not _is(known[key], value):
+            raise _wrong(f"{key} {str(value)[:40]!r}", KINDS[known[key]])
+    return Declaration(str(said["method"]), tuple(names), parameters)
+
+
+KINDS = {
+    "number": "a number",
+    "whole": "a whole number from 0",
+    "flag": "true or false",
+    "pair": "whole numbers from 1, one for Y and one for X",
+}
+
+
+def _is(kind: str, value: Any) -> bool:
+    if kind == "flag":
+        return isinstance(value, bool)
+    if kind == "pair":
+        return isinstance(value, list) and len(value) == 2 and all(_is("whole", n) and n > 0 for n in value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return False
+    return kind == "number" or (isinstance(value, int) and value >= 0)
+
+
+def _wrong(came: str, allowed: str) -> ZooferryError:
+    return ZooferryError(f"config.zooferry.instances names {came}; allowed: {allowed}")
+
+
+def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | None = None) -> np.ndarray:
+    """Labels of one image.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    heads : ndarray
+        C Y X, see the table above.
+    shape : sequence of int, optional
+        Y X of the image, for a grid that does not divide it.
+
+    Returns
+    -------
+    ndarray
+        int32, Y X.
+
+    Raises
+    ------
+    ZooferryError
+        The heads are not what the method takes.
+    """
+    from zooferry.instances import borders, flows, star_convex
+
+    parameters = dict(declaration.parameters)
+    if declaration.method == "star_convex":
+        _require(heads, declaration, heads.shape[0] >= 4, "at least 4 channels: probability and distances")
+        return star_convex.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
+    _require(heads, declaration, heads.shape[0] == 3, "3 channels")
+    if declaration.method == "flows":
+        return flows.labels_from_flows(heads[2], heads[:2], **parameters)
+    return borders.labels_from_classes(heads, **parameters)
+
+
+def _require(heads: np.ndarray, declaration: Declaration, right: bool, wanted: str) -> None:
+    if heads.ndim != 3 or not right:
+        raise ZooferryError(
+            f"the outputs {', '.join(declaration.outputs)} have shape {heads.shape} (C Y X) together; "
+            f"{declaration.method} takes {wanted}"
+        )
