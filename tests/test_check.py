@@ -11,6 +11,7 @@ from zooferry.check import check_package
 from zooferry.errors import ZooferryError
 from zooferry.hosts import HOSTS
 from zooferry.report import CheckReport, HostRow
+from zooferry.tolerance import Tolerance, declared_tolerance
 
 PYTHON_HOSTS = ["core-pytorch", "core-torchscript", "core-onnx", "onnx", "torchscript"]
 
@@ -25,6 +26,7 @@ def row(host, status):
         ("passed", ["passed"], True),
         ("passed", ["passed", "passed"], True),
         ("passed", ["passed", "skipped"], True),
+        ("passed", ["passed", "tolerated"], True),
         ("passed", ["passed", "failed"], False),
         ("passed", ["skipped", "failed"], False),
         ("passed", ["skipped", "skipped"], False),
@@ -151,6 +153,64 @@ def test_a_host_that_ends_badly_is_a_row(tmp_path, in_forward, seconds, hosts, s
     assert reason in report.hosts[0].reason
     assert 0 < report.hosts[0].seconds < seconds + 2
     assert not report.passed
+
+
+TOLERANCES = [  # what the package declares -> status of the hosts core-onnx, onnx, torchscript; ONNX is 1 % off
+    (None, ["failed", "failed", "passed"]),
+    ({"relative_tolerance": 1e-2, "absolute_tolerance": 2.0}, ["tolerated", "tolerated", "passed"]),
+    ({"relative_tolerance": 1e-2, "absolute_tolerance": 2.0, "output_ids": ["other"]}, ["failed", "failed", "passed"]),
+    ({"absolute_tolerance": 2.0, "weights_formats": ["torchscript"]}, ["failed", "failed", "passed"]),
+]
+
+
+@pytest.mark.parametrize(("declared", "statuses"), TOLERANCES)
+def test_a_declared_tolerance_is_said_in_the_row(tmp_path, declared, statuses):
+    package = make_tiny_package(tmp_path / "package", wrong="onnx", tolerance=declared)
+    report = check_package(package, hosts=["core-onnx", "onnx", "torchscript"], out=tmp_path / "out")
+    found = {r.host: r for r in report.hosts}
+    assert [found[h].status for h in ("core-onnx", "onnx", "torchscript")] == statuses
+    assert report.passed is ("failed" not in [r.status for r in report.hosts])
+    assert not found["onnx"].outputs[0].passed  # ours stays the strict one
+    if statuses[1] == "tolerated":
+        assert "disagree; within what the package declares, 2 + 0.01 x |expected| for all but" in found["onnx"].reason
+        assert (tmp_path / "out" / "disagreements" / "onnx-restored.npy").exists()
+        assert "2 only within the tolerance that the package declares" in (tmp_path / "out" / "report.html").read_text()
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["hosts"][0]["status"] == "tolerated"
+
+
+def test_an_absurd_tolerance_excuses_nothing(tmp_path):
+    package = make_tiny_package(tmp_path / "package", wrong="onnx", tolerance={"absolute_tolerance": 2.0})
+    zipfile.ZipFile(package).extractall(tmp_path / "parts")
+    rdf = tmp_path / "parts" / "rdf.yaml"
+    rdf.write_text(rdf.read_text().replace("absolute_tolerance: 2.0", "absolute_tolerance: 1000.0"))
+    report = check_package(tmp_path / "parts", hosts=["onnx"])
+    assert report.spec["status"] == "failed"  # bioimageio.spec allows 1 % of the largest value
+    assert report.hosts[0].status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ([{}], Tolerance(1e-3, 1e-3, 100)),
+        ([{"relative_tolerance": 5e-3}, {}], Tolerance(5e-3, 1e-3, 100)),
+        ([{"weights_formats": ["onnx"]}, {"absolute_tolerance": 0.5}], Tolerance(1e-3, 0.5, 100)),
+        ([{"relative_tolerance": 0.5}], None),
+        ([{"absolute_tolerance": "1"}], None),
+        ([{"absolute_tolerance": True}], None),
+        ([{"absolute_tolerance": float("nan")}], None),
+        ([], None),
+        ("loose", None),
+        (["loose"], None),
+    ],
+)
+def test_declared_tolerances_are_read_as_bioimageio_core_does(section, expected):
+    content = {"config": {"bioimageio": {"reproducibility_tolerance": section}}}
+    assert declared_tolerance(content, "restored", "torchscript") == expected
+
+
+@pytest.mark.parametrize("content", [{}, {"config": None}, {"config": {"bioimageio": []}}])
+def test_a_package_may_declare_no_tolerance(content):
+    assert declared_tolerance(content, "restored", "onnx") is None
 
 
 def test_an_invalid_description_fails(tiny_zip, tmp_path):

@@ -43,6 +43,7 @@ def make_tiny_package(
     weights: tuple[str, ...] = (),
     name: str = "tiny blur",
     in_forward: str = "pass",
+    tolerance: dict[str, Any] | None = None,
 ) -> Path:
     """Write ``folder/tiny.zip`` and return its path.
 
@@ -61,6 +62,8 @@ def make_tiny_package(
         The package's name.
     in_forward : str
         A statement that the shipped architecture file runs before it convolves, e.g. one that crashes.
+    tolerance : dict, optional
+        An entry of ``config.bioimageio.reproducibility_tolerance``.
     """
     from bioimageio.spec import save_bioimageio_package
 
@@ -75,7 +78,8 @@ def make_tiny_package(
     _write_weights(parts, dims, formats, wrong)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # bioimageio.spec leaves the files open that it hashes
-        description = _description(parts, dims, formats, name)
+        config = {"config": {"bioimageio": {"reproducibility_tolerance": [tolerance]}}} if tolerance else {}
+        description = _description(parts, dims, formats, {"name": name, **config})
         return Path(save_bioimageio_package(description, output_path=folder / "tiny.zip"))
 
 
@@ -132,14 +136,14 @@ def _write_weights(parts: Path, dims: int, formats: tuple[str, ...], wrong: str)
                 )
 
 
-def _description(parts: Path, dims: int, formats: tuple[str, ...], name: str) -> Any:
+def _description(parts: Path, dims: int, formats: tuple[str, ...], said: dict[str, Any]) -> Any:
     from bioimageio.spec import ValidationContext, build_description
 
     content = {
         "type": "model",
         "format_version": "0.5.12",
         "id": "tiny-blur",
-        "name": name,
+        **said,
         "description": "A mean filter, for tests.",
         "authors": [{"name": "Nobody"}],
         "cite": [{"text": "none", "url": "https://example.org"}],

@@ -15,17 +15,22 @@ from zooferry import __version__
 from zooferry.comparison import Comparison, short_number, spaced
 from zooferry.files import write_text
 from zooferry.profiles.findings import LintFinding
+from zooferry.tolerance import STATUS as TOLERATED
 
 if TYPE_CHECKING:
     from zooferry.figures import PictureRow
     from zooferry.metrics import RestorationScore
 
+AGREEING = ("passed", TOLERATED)
 PICTURED_IMAGES = {2: 4, 3: 2}  # axes of an image -> how many have pictures; a page stays below 5 MB
 
 
 @dataclass(frozen=True)
 class HostRow:
-    """One host's verdict; `status` is passed, failed or skipped, `seconds` wall time, `outputs` one per output."""
+    """One host's verdict; `seconds` is wall time, `outputs` has one entry per output.
+
+    `status` is passed, failed, skipped, or tolerated: beyond our limits, within those that the package declares.
+    """
 
     host: str
     version: str
@@ -98,13 +103,13 @@ class CheckReport:
 
     @property
     def passed(self) -> bool:
-        """The description is valid, a host ran, every host that ran passed, and no profile asked for has an error."""
+        """The description is valid, a host ran, every one that ran agrees, and no profile asked for has an error."""
         ran = [row for row in self.hosts if row.status != "skipped"]
         errors = [f for f in self.findings if f.severity == "error" and f.profile in self.profiles]
         return (
             self.spec.get("status") == "passed"
             and bool(ran)
-            and all(row.status == "passed" for row in ran)
+            and all(row.status in AGREEING for row in ran)
             and not errors
         )
 
