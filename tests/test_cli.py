@@ -76,7 +76,7 @@ def unknown_setting(tmp):
 
 def unknown_method(tmp):
     write(tmp / "a", "1.tif", noise(80, 80))
-    return "train n2n --images a --out run"
+    return "train n3n --images a --out run"
 
 
 def not_writable(tmp):
@@ -138,7 +138,7 @@ REFUSED = [
     (small, "1.tif: image of 40 x 80 pixels is smaller than a patch of 64 x 64"),
     (unreadable, "a/1.tif: not a readable TIFF"),
     (unknown_setting, "unknown setting stepz; allowed: augment, batch, box"),
-    (unknown_method, "unknown method 'n2n'; allowed: n2v, care"),
+    (unknown_method, "unknown method 'n3n'; allowed: n2v, care, rcan, n2n"),
     (not_writable, "file/run: cannot be written"),
     (channels_differ, "2.tif has 2 channel(s), 1.tif has 1; all images must have the same channels"),
     (no_targets, "care learns from pairs; give the folder of clean partners with --targets DIR"),

@@ -195,14 +195,27 @@ def _add_evaluate(commands: Commands) -> None:
     p.add_argument("--images", type=Path, required=True, metavar="DIR")
     p.add_argument("--targets", type=Path, required=True, metavar="DIR")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--baselines", action="store_true", help="score tuned classical filters too: was it worth it?")
+    p.add_argument("--tune-images", type=Path, metavar="DIR", help="pairs on which the filters are tuned")
+    p.add_argument("--tune-targets", type=Path, metavar="DIR", help="(default: the scored ones)")
+    p.add_argument("--psf", metavar="YAML", help="'{kind: gaussian, sigma_um: 0.15}': adds the deconvolutions")
     p.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from zooferry.evaluation import evaluate_model, score_table
 
-    scores = evaluate_model(options.model, options.images, options.targets, options.out, say=say)
+    choice = None
+    if options.baselines or options.psf or options.tune_images or options.tune_targets:
+        from zooferry.baselines import BaselineChoice
+        from zooferry.settings import read_settings
+
+        psf = read_settings(None, [f"psf={options.psf}"])["psf"] if options.psf else None
+        choice = BaselineChoice(options.tune_images, options.tune_targets, psf)
+    scores = evaluate_model(options.model, options.images, options.targets, options.out, say=say, baselines=choice)
     print(score_table(scores))
+    if choice:
+        print(scores.about["verdict"])
     say(f"report: {options.out / 'report.html'}")
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import xarray as xr
 
 from zooferry import __version__
+from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, verdict, with_few_pictures
+from zooferry.degradation import enlarge
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import match_pairs, read_image, require_usable, write_image
@@ -28,11 +30,39 @@ SCORES = {"NRMSE": "nrmse", "PSNR": "psnr", "SSIM": "ssim"}
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A noisy image and its clean partner, axes among t c z y x."""
+    """A noisy image and its clean partner, axes among t c z y x; the partner may have more pixels."""
 
     name: str
     noisy: xr.DataArray
     clean: xr.DataArray
+
+    @property
+    def raw(self) -> xr.DataArray:
+        """The noisy image on the grid of its partner, linearly interpolated where that has more pixels."""
+        factors = _factors(self.noisy, self.clean)
+        if max(factors) == 1:
+            return self.noisy
+        spatial = [a for a in self.noisy.dims if a in ("z", "y", "x")]
+        larger: xr.DataArray = xr.apply_ufunc(
+            lambda a: enlarge(a, factors).astype(np.float32),
+            self.noisy,
+            input_core_dims=[spatial],
+            output_core_dims=[spatial],
+            exclude_dims=set(spatial),
+            vectorize=True,
+        ).transpose(*self.noisy.dims)
+        larger.attrs.update(self.clean.attrs)
+        return larger
+
+
+def _factors(noisy: xr.DataArray, clean: xr.DataArray) -> tuple[int, ...]:
+    """How many times more pixels the partner has per spatial axis; empty where it is no partner."""
+    spatial = [a for a in noisy.dims if a in ("z", "y", "x")]
+    if noisy.dims != clean.dims or any(noisy.sizes[a] != clean.sizes[a] for a in noisy.dims if a not in spatial):
+        return ()
+    if any(clean.sizes[a] % noisy.sizes[a] for a in spatial):
+        return ()
+    return tuple(clean.sizes[a] // noisy.sizes[a] for a in spatial)
 
 
 def read_pairs(images: Path, targets: Path) -> list[Pair]:
@@ -47,7 +77,7 @@ def read_pairs(images: Path, targets: Path) -> list[Pair]:
     for path, target in match_pairs(images, targets):
         noisy, clean = read_image(path), read_image(target)
         require_usable(path, noisy)
-        if noisy.shape != clean.shape:
+        if not _factors(noisy, clean):
             raise ZooferryError(
                 f"{path} has shape {noisy.shape}, its target {target} {clean.shape}; partners must have the same shape"
             )
@@ -70,7 +100,7 @@ def best_gaussian_of(pairs: Sequence[Pair]) -> float:
     planes = []
     for pair in pairs:
         first = {a: 0 for a in pair.noisy.dims if a in ("t", "c")}
-        planes.append((pair.noisy.isel(first).values, pair.clean.isel(first).values))
+        planes.append((pair.raw.isel(first).values, pair.clean.isel(first).values))
     return best_gaussian(planes)
 
 
@@ -98,7 +128,7 @@ def compare_candidates(pairs: Sequence[Pair], restored: Mapping[str, Sequence[xr
     sigma = best_gaussian_of(pairs)
     evaluated = []
     for number, pair in enumerate(pairs):
-        images = {"raw": pair.noisy, "gaussian": smooth(pair.noisy, sigma)}
+        images = {"raw": pair.raw, "gaussian": smooth(pair.raw, sigma)}
         images |= {name: results[number] for name, results in restored.items()}
         evaluated.append(
             EvaluatedImage(
@@ -120,7 +150,9 @@ def _picture(image: xr.DataArray) -> np.ndarray:
     return plane
 
 
-def evaluate_model(model: Path, images: Path, targets: Path, out: Path, *, say: Say) -> EvaluationReport:
+def evaluate_model(
+    model: Path, images: Path, targets: Path, out: Path, *, say: Say, baselines: BaselineChoice | None = None
+) -> EvaluationReport:
     """Restore and score a folder of pairs; writes metrics.json, metrics.csv, report.html and restored/.
 
     Parameters
@@ -133,6 +165,8 @@ def evaluate_model(model: Path, images: Path, targets: Path, out: Path, *, say: 
         Folder to write to.
     say : callable
         Gets the progress.
+    baselines : BaselineChoice, optional
+        Score the classical filters as well.
 
     Raises
     ------
@@ -146,12 +180,16 @@ def evaluate_model(model: Path, images: Path, targets: Path, out: Path, *, say: 
         for number, pair in enumerate(pairs, start=1):
             results.append(restore_image(opened, pair.noisy))
             say(f"restored {number} of {len(pairs)}  {pair.name}")
-    found = compare_candidates(pairs, {"restored": results})
+    classical = baselines_for(pairs, baselines, say=say) if baselines else BaselineResults({}, {})
+    found = compare_candidates(pairs, {**classical.candidates, "restored": results})
     report = EvaluationReport(
         title=f"{name} on {images}",
         images=found.images,
-        about={"model": str(model), "zooferry": __version__, **found.about},
+        about={"model": str(model), "zooferry": __version__, **found.about, **classical.about},
     )
+    if classical.names:
+        report = with_few_pictures(report, classical.names)
+        report = replace(report, about={"verdict": verdict(report, classical.names), **report.about})
     make_folder(out)
     for pair, result in zip(pairs, results, strict=True):
         write_image(out / "restored" / f"{Path(pair.name).stem}.tif", result)
