@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from zooferry import axes
+from zooferry.architectures import reach
 from zooferry.images import read_image, write_image
 from zooferry.methods.outputs import Output, channel_names, data_description, read_outputs
 from zooferry.prediction import predict_outputs
@@ -103,10 +104,12 @@ def _batch_and_channels(names: list[str]) -> list[dict[str, Any]]:
 def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]]:
     """Spatial axes; the minimum is a multiple of the step and output sizes equal input sizes, as Java hosts need.
 
+    Only a network that enlarges has another size, which JDLL (deepImageJ) gets wrong and Zooferry in Fiji does not.
+
     No pixel size is declared here: JDLL 0.6.3 (deepImageJ) takes an output axis's ``scale`` for a factor and expects
     51 pixels out of 512 where the pixel size is 0.1. It is in ``config.zooferry`` and in the sample images instead.
     """
-    shape = geometry(content)
+    shape, factors = geometry(content), reach(content["network"], int(content["dims"])).factors
     found = []
     for i, axis in enumerate(axes.spatial_axes(int(content["dims"]))):
         entry: dict[str, Any] = {"type": "space", "id": axis}
@@ -114,7 +117,9 @@ def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]
             entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
         else:
             entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
+            if factors[i] > 1:
+                entry["scale"] = 1 / factors[i]  # the format: output = input times its scale, divided by this one
             if shape["halo"][i]:
-                entry["halo"] = shape["halo"][i]
+                entry["halo"] = shape["halo"][i] * factors[i]
         found.append(entry)
     return found

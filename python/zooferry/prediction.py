@@ -45,6 +45,8 @@ class Model:
         float32 array B C (Z) Y X -> one array per output, of the same sizes with that output's channels.
     fixed : tuple of int
         The spatial axes (0 is the first) on which the network takes exactly `minimum` pixels.
+    factors : tuple of int
+        Output over input pixels per spatial axis; () where all sizes are kept.
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
     """
@@ -59,6 +61,7 @@ class Model:
     outputs: Mapping[str, tuple[Operation, ...]]
     network: Network
     fixed: tuple[int, ...] = ()
+    factors: tuple[int, ...] = ()
     target: tuple[Operation, ...] = ()
 
     @property
@@ -181,8 +184,9 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     Returns
     -------
     list of ndarray
-        One per output of the model: float32 B C (Z) Y X with the sizes of `image`.
+        One per output of the model: float32 B C (Z) Y X with the sizes of `image`, times the model's factors.
     """
+    factors = model.factors or (1,) * model.dims
     sizes = image.shape[2:]
     padded = pad(image, model.step, model.minimum)
     lengths = padded.shape[2:]
@@ -193,13 +197,19 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     for windows in itertools.product(*plans):
         read = tuple(slice(start, start + side) for (start, _, _), side in zip(windows, sides, strict=True))
         parts = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
-        _require_outputs(model, parts, tuple(sides))
-        results = results or [np.empty((*part.shape[:2], *lengths), np.float32) for part in parts]
-        keep = tuple(slice(first, end) for _, first, end in windows)
-        inside = tuple(slice(first - start, end - start) for start, first, end in windows)
+        _require_outputs(model, parts, times(sides, factors))
+        results = results or [np.empty((*part.shape[:2], *times(lengths, factors)), np.float32) for part in parts]
+        grown = [times(window, (factor,) * 3) for window, factor in zip(windows, factors, strict=True)]
+        keep = tuple(slice(first, end) for _, first, end in grown)
+        inside = tuple(slice(first - start, end - start) for start, first, end in grown)
         for result, part in zip(results, parts, strict=True):
             result[(slice(None), slice(None), *keep)] = part[(slice(None), slice(None), *inside)]
-    return [result[(slice(None), slice(None), *[slice(n) for n in sizes])] for result in results]
+    return [result[(slice(None), slice(None), *[slice(n) for n in times(sizes, factors)])] for result in results]
+
+
+def times(sizes: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
+    """Sizes or places in pixels of a grid that has `factors` times more of them."""
+    return tuple(n * f for n, f in zip(sizes, factors, strict=True))
 
 
 def _require_outputs(model: Model, parts: Sequence[np.ndarray], sides: tuple[int, ...]) -> None:

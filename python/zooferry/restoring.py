@@ -53,10 +53,15 @@ def restore_outputs(model: Model, image: xr.DataArray, *, tile: int | None = Non
     Returns
     -------
     dict
-        Output id -> image with the calibration of `image`.
+        Output id -> image with the calibration of `image`; the pixels of an enlarged one are smaller.
     """
     found = [(where, predict_outputs(model, array, tile=tile)) for where, array in axes.samples(image, model.dims)]
-    return {key: axes.assemble(image, [(where, arrays[key]) for where, arrays in found]) for key in model.outputs}
+    results = {key: axes.assemble(image, [(where, arrays[key]) for where, arrays in found]) for key in model.outputs}
+    factors = dict(zip(axes.spatial_axes(model.dims), model.factors, strict=False))
+    if "pixel_size" in image.attrs:
+        smaller = {a: size / factors.get(a, 1) for a, size in image.attrs["pixel_size"].items()}
+        results = {key: result.assign_attrs(pixel_size=smaller) for key, result in results.items()}
+    return results
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
 from zooferry.methods import outputs
+from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
-from zooferry.settings import Settings, build_settings, with_batch
+from zooferry.settings import Settings, build_settings, target_factors, with_batch
 from zooferry.trained import open_run
 from zooferry.training import Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
@@ -65,10 +66,12 @@ def train_method(
         Anything wrong with the data, the settings or the folder; then no folder is made.
     """
     facts = methods.facts(name)
-    _require_fitting(facts, targets)
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
-    raw = read_training_data(images, targets, dims=settings.dims)
+    _require_fitting(facts, targets, settings)
+    raw = with_degraded(
+        read_training_data(images, targets, dims=settings.dims, factors=target_factors(settings)), settings
+    )
     settings = with_batch(settings, raw.dims)
     training, _ = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
@@ -96,8 +99,13 @@ def _announcement(facts: methods.MethodFacts, raw: RawData, network: torch.nn.Mo
     return f"{facts.title}: {len(raw.samples)} image(s), {raw.dims}D, network of {count:,} parameters"
 
 
-def _require_fitting(facts: methods.MethodFacts, targets: Path | None) -> None:
-    if facts.needs_targets and targets is None:
+def _require_fitting(facts: methods.MethodFacts, targets: Path | None, settings: Settings) -> None:
+    degrade = getattr(settings, "degrade", None)
+    if degrade and targets is not None:
+        raise ZooferryError(
+            "degrade makes the noisy images from clean ones; leave --targets away, or say --set degrade={}"
+        )
+    if facts.needs_targets and targets is None and not degrade:
         raise ZooferryError(f"{facts.name} learns from pairs; give the folder of clean partners with --targets DIR")
     if not facts.needs_targets and targets is not None:
         raise ZooferryError(f"{facts.name} learns from {facts.data} alone; leave --targets away, or use care")
@@ -169,7 +177,9 @@ def _write_example(out: Path, raw: RawData, sample: RawSample) -> None:
     window = structured_window(sample.image, raw.dims)
     for role, array in (("input", sample.image), ("target", sample.target)):
         if array is not None:
-            image = axes.label_axes(array[(slice(None), *window)], ("c", *axes.spatial_axes(raw.dims)))
+            grown = [a // n for a, n in zip(array.shape[1:], sample.image.shape[1:], strict=True)]
+            part = [slice(w.start * g, w.stop * g) for w, g in zip(window, grown, strict=True)]
+            image = axes.label_axes(array[(slice(None), *part)], ("c", *axes.spatial_axes(raw.dims)))
             image.attrs.update(raw.calibration)
             write_image(out / f"example_{role}.tif", image)
 

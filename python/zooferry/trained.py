@@ -75,6 +75,7 @@ def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
         preprocessing=tuple(content["preprocessing"]),
         outputs={output.id: output.steps for output in read_outputs(content)},
         network=restore,
+        factors=reach(content["network"], dims).factors,
         target=tuple(content.get("target", ())),
     )
 

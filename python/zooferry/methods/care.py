@@ -5,8 +5,9 @@ A residual U-Net is trained with the mean absolute error on percentile-normalise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ class CareSettings(Settings):
         Percentiles (0-100) of every image and target that become 0 and 1.
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
+    degrade : mapping, optional
+        Make the noisy images from clean ones while training, see `zooferry.degrading.read_degradation`.
     """
 
     width: int = 16
@@ -35,6 +38,7 @@ class CareSettings(Settings):
     low: float = 2.0
     high: float = 99.8
     foreground: float = 0.2
+    degrade: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """See :class:`Settings`."""
