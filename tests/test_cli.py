@@ -253,3 +253,28 @@ def test_help_loads_neither_torch_nor_a_jvm_nor_numpy():
     )
     loaded = child(code)[1].rpartition("LOADED")[2].split()
     assert not {"torch", "scyjava", "jpype", "numpy", "xarray", "bioimageio", "onnxruntime"} & set(loaded)
+
+
+@pytest.mark.parametrize(("option", "engine"), [([], None), (["--engine", "torchscript"], "torchscript")])
+def test_all_images_and_the_engine_reach_one_imagej(tiny_zip, tmp_path, monkeypatch, option, engine):
+    from zooferry.hosts import imagej
+
+    asked = []
+
+    def run_images(package, images, out, *, tile, engine):
+        assert package.is_dir()
+        out.mkdir()
+        asked.append((images, engine))
+        return [imagej.ImageResult(i, out / i.name, "", 1.0, "", 1.0) for i in images]
+
+    monkeypatch.setattr(imagej, "run_images", run_images)
+    images = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    line = ["imagej", "run", str(tiny_zip), *map(str, images), "--out", str(tmp_path / "out"), *option]
+    assert main(line) == 0
+    assert asked == [(images, engine)]
+
+
+def test_an_unknown_engine_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["imagej", "run", "m.zip", "a.tif", "--out", "o", "--engine", "tensorflow"])
+    assert "invalid choice: 'tensorflow'" in capsys.readouterr().err

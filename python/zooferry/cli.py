@@ -280,6 +280,7 @@ def _add_imagej(commands: Commands) -> None:
     r = actions.add_parser("run", help="restore images in ImageJ, without Python inference")
     _add_model_and_images(r)
     r.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: from free memory)")
+    r.add_argument("--engine", choices=("onnx", "torchscript"), help="(default: ONNX where the package has it)")
     r.set_defaults(run=_imagej)
 
 
@@ -292,7 +293,7 @@ def _imagej(options: argparse.Namespace) -> int:
     new = not options.out.exists()
     with open_package(options.model) as package:
         verify_files(package)
-        results = run_images(package.folder, options.images, options.out, tile=options.tile)
+        results = run_images(package.folder, options.images, options.out, tile=options.tile, engine=options.engine)
     if new and not any(options.out.iterdir()):
         options.out.rmdir()
     if len(results) == 1 and results[0].message:
