@@ -8,10 +8,11 @@ from .errors import ZooferryError
 MISSING = "Groovy is not installed: run zooferry fiji install, or put groovy-4.0.23.jar into Fiji's folder jars/"
 
 
-def load(name):
+def load(name, needs=None):
     """The compiled class of `<name>.groovy` beside this file; its members are static.
 
-    An unchanged file is compiled once in the life of ImageJ (about 1 s).
+    `needs` is the name of another kernel whose class it uses. An unchanged file is compiled once in the life of ImageJ
+    (about 1 s).
     """
     from ij import IJ
 
@@ -21,17 +22,15 @@ def load(name):
     kept = IJ.getProperty(key)
     if kept is not None and kept[0] == stamp:
         return kept[1]
-    kernel = _compiled(path)
+    kernel = _compiled(path, load(needs).getClassLoader() if needs else IJ.getClassLoader())
     IJ.setProperty(key, (stamp, kernel))
     return kernel
 
 
-def _compiled(path):
+def _compiled(path, parent):
     try:
         from groovy.lang import GroovyClassLoader
     except ImportError:
         raise ZooferryError(MISSING)
-    from ij import IJ
-
     with io.open(path, encoding="utf-8") as stream:
-        return GroovyClassLoader(IJ.getClassLoader()).parseClass(stream.read())
+        return GroovyClassLoader(parent).parseClass(stream.read())

@@ -24,6 +24,7 @@ ENDPOINTS = (
     f"net.imagej:ij:{IMAGEJ_VERSION}",
     "com.microsoft.onnxruntime:onnxruntime:1.29.0",
     "net.imagej:ij1-patcher:2.0.0",  # lets commands run headless
+    "org.apache.groovy:groovy:4.0.23",  # loops over pixels; Fiji has the same
     "org.python:jython-standalone:2.7.4",
     "org.yaml:snakeyaml:2.3",
 )
