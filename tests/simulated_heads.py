@@ -105,10 +105,9 @@ def flow_heads(case: Case) -> tuple[np.ndarray, np.ndarray]:
     labels = blobs(case)
     rng = np.random.default_rng(case.seed + 2000)
     y, x = np.mgrid[: labels.shape[0], : labels.shape[1]]
-    numbers = np.arange(labels.max() + 1)
-    centres = np.array(ndimage.center_of_mass(labels > -1, labels, numbers))
-    with np.errstate(all="ignore"):
-        towards = centres[labels].transpose(2, 0, 1) - np.stack([y, x])
+    sizes = np.maximum(np.bincount(labels.ravel()), 1)
+    centres = [np.bincount(labels.ravel(), axis.ravel()) / sizes for axis in (y, x)]
+    towards = np.stack([centres[0][labels] - y, centres[1][labels] - x])
     length = np.hypot(*towards)
     flows = np.where(labels > 0, towards / np.maximum(length, 1), 0)
     flows = 5 * (flows + case.noise * smooth(rng, flows.shape, 1.5))

@@ -183,7 +183,7 @@ class StarConvex {
             double part = distancesFrom(other, middleY, middleX, first, last, slope, ay - slope * ax)
             sum = sum + (bx > ax ? part : -part)
         }
-        return Math.abs(sum) / 2d
+        return Math.abs(sum) > 2e-6d ? Math.abs(sum) / 2d : 0d   // two polygons of no area share nothing
     }
 
     private double distancesFrom(int other, double middleY, double middleX, double first, double last, double slope,

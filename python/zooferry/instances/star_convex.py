@@ -19,6 +19,8 @@ from zooferry.errors import ZooferryError
 PAIRS = 1 << 16  # pairs of edges that are looked at together: they stay in the processor's cache
 TINY = 1e-30  # edges that lie on each other
 CLOSE = 0.01
+SMALL = 16.0  # pixels; below it 32 bit may not tell what is shared from nothing
+NOTHING = 1e-6  # pixels
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,10 @@ def _overlap(n: int, near: np.ndarray, corners: np.ndarray, areas: np.ndarray, n
     # float32; half the bits are enough unless that is close to the threshold
     smaller = np.minimum(areas[near], areas[n]) + 1e-10
     overlap = shared_areas(corners[:, n], corners[:, near], np.float32) / smaller
-    close = np.flatnonzero(np.abs(overlap - nms_thresh) < CLOSE)
+    close = np.flatnonzero((np.abs(overlap - nms_thresh) < CLOSE) | (smaller < SMALL))
     if len(close):
-        overlap[close] = shared_areas(corners[:, n], corners[:, near[close]]) / smaller[close]
+        exact = shared_areas(corners[:, n], corners[:, near[close]])
+        overlap[close] = np.where(exact > NOTHING, exact, 0) / smaller[close]
     return np.asarray(overlap, np.float32)
 
 

@@ -1,0 +1,153 @@
+"""From the heads of a network to labels, with Groovy kernels: the same labels as zooferry.instances, number by number.
+
+A plane of heads is a float[] (Y X, row by row); labels are an int[] of that kind. `read_declaration` is pure.
+"""
+
+from . import kernels
+from .errors import UnsupportedError, ZooferryError
+
+# method -> parameter -> what is taken without it; as zooferry/instances/declaration.py says
+METHODS = {
+    "star_convex": {"grid": [1, 1], "prob_thresh": 0.5, "nms_thresh": 0.4, "border": 2},
+    "flows": {
+        "prob_thresh": 0.0,
+        "flow_thresh": 0.4,
+        "min_size": 15,
+        "steps": 200,
+        "largest": 0.4,
+        "renumber": False,
+    },
+    "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
+}
+SPEC_STEPS = ("stardist_postprocessing", "cellpose_flow_dynamics")
+
+
+def read_declaration(rdf, outputs, model):
+    """The section config.zooferry.instances of a description.
+
+    Parameters
+    ----------
+    rdf : dict
+    outputs : list of str
+        Ids of the model's outputs.
+    model : str
+        For messages.
+
+    Returns
+    -------
+    dict or None
+        "method", "outputs", and each parameter of the method.
+    """
+    said = ((rdf.get("config") or {}).get("zooferry") or {}).get("instances")
+    if said is None:
+        return None
+    words = "model %s: config.zooferry.instances names " % model
+    method = said.get("method") if hasattr(said, "get") else said
+    if method not in METHODS:
+        raise ZooferryError(words + "the method %s; allowed: %s" % (method, ", ".join(sorted(METHODS))))
+    names = said.get("outputs")
+    if not isinstance(names, list) or not names or [name for name in names if name not in outputs]:
+        raise ZooferryError(words + "the outputs %s; allowed: a list of some of %s" % (names, ", ".join(outputs)))
+    result = dict(METHODS[method])
+    unknown = [key for key in said if key not in result and key not in ("method", "outputs")]
+    if unknown:
+        allowed = ", ".join(sorted(result))
+        raise ZooferryError(words + "the parameter %s of %s; allowed: %s" % (unknown[0], method, allowed))
+    result.update(said)
+    return result
+
+
+def from_step(step):
+    """A declaration for a processing step of the format: stardist_postprocessing or cellpose_flow_dynamics."""
+    kwargs = step["kwargs"]
+    if step["id"] == "stardist_postprocessing":
+        return {
+            "method": "star_convex",
+            "grid": kwargs["grid"],
+            "prob_thresh": kwargs["prob_threshold"],
+            "nms_thresh": kwargs["nms_threshold"],
+            "border": kwargs["b"],
+        }
+    return dict(
+        METHODS["flows"],
+        method="flows",
+        prob_thresh=kwargs["cellprob_threshold"],
+        flow_thresh=kwargs["flow_threshold"],
+        min_size=kwargs.get("min_size", 15),
+    )
+
+
+def check_step(step, channels, model):
+    """Refuse a label step that does not run here."""
+    kwargs, words = step["kwargs"], "model %s: %s " % (model, step["id"])
+    if step["id"] == "stardist_postprocessing":
+        if kwargs.get("ndim", len(kwargs["grid"])) != 2:
+            raise UnsupportedError(words + "of volumes does not run in ImageJ yet")
+        _require(channels >= 4, words, "at least 4 channels, probability and distances", channels)
+    else:
+        if kwargs.get("do_3D"):
+            raise UnsupportedError(words + "of volumes (do_3D) does not run in ImageJ yet")
+        _require(channels == 3, words, "3 channels, two flows and the probability", channels)
+
+
+def _require(right, words, wanted, came):
+    if not right:
+        raise ZooferryError("%stakes %s; its output has %d" % (words, wanted, came))
+
+
+def decode(declaration, planes, height, width, shape=None):
+    """Labels of one image.
+
+    Parameters
+    ----------
+    declaration : dict
+        See `read_declaration`.
+    planes : list of float[]
+        The heads, in the order that the method takes.
+    height, width : int
+        Of the heads.
+    shape : (int, int), optional
+        Height and width of the labels of star-convex polygons; by default those of the heads times the grid.
+
+    Returns
+    -------
+    (int[], int, int)
+        Labels, their height and width.
+    """
+    method, count = declaration["method"], len(planes)
+    words = "decoding of %s " % method
+    if method == "star_convex":
+        _require(count >= 4, words, "at least 4 channels, probability and distances", count)
+        return _star_convex(declaration, planes, height, width, shape)
+    _require(count == 3, words, "3 channels", count)
+    heads = _planes(planes)
+    if method == "flows":
+        thresholds = _array([declaration[key] for key in ("prob_thresh", "flow_thresh", "largest")], "d")
+        numbers = _array([declaration["min_size"], declaration["steps"], int(declaration["renumber"])], "i")
+        kernel = kernels.load("flows", "regions")
+        return kernel.labels(heads, height, width, thresholds, numbers), height, width
+    settings = [declaration[key] for key in ("threshold", "min_size", "grow")]
+    return kernels.load("regions").ofClasses(heads, height, width, *settings), height, width
+
+
+def _star_convex(declaration, planes, height, width, shape):
+    grid, border = declaration["grid"], declaration["border"]
+    rows, columns = shape or (height * grid[0], width * grid[1])
+    sides = list(border[0]) + list(border[1]) if hasattr(border, "__len__") else [border] * 4
+    size = _array([height, width, grid[0], grid[1], rows, columns], "i")
+    thresholds = _array([declaration["prob_thresh"], declaration["nms_thresh"]], "d")
+    kernel = kernels.load("star_convex")
+    return kernel.labels(planes[0], _planes(planes[1:]), size, _array(sides, "i"), thresholds), rows, columns
+
+
+def _array(values, kind):
+    from jarray import array
+
+    return array([int(v) for v in values] if kind == "i" else [float(v) for v in values], kind)
+
+
+def _planes(planes):
+    from jarray import array
+    from java.lang import Class
+
+    return array(planes, Class.forName("[F"))
