@@ -165,3 +165,27 @@ def _sensible_range(plane):
     ContrastEnhancer().stretchHistogram(probe, SATURATED)
     low, high = probe.getMin(), probe.getMax()
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def show(images, module):
+    """Show images, so that the last one is the active image of the macro line that follows.
+
+    Parameters
+    ----------
+    images : list of ImagePlus
+    module : org.scijava.module.Module or None
+        Fiji's, which runs in a thread of a pool.
+    """
+    for image in images:
+        image.show()
+    if module is None:
+        return
+    from java.lang import Thread
+    from org.scijava.thread import ThreadService
+
+    # without windows show() makes an image that of its thread: the next command that got this thread from the pool
+    # took the result for the active image, whatever the macro had selected (observed in headless Fiji 2.16.0)
+    WindowManager.setTempCurrentImage(None)
+    macro = module.context().getService(ThreadService).getParent(Thread.currentThread())
+    if images and images[-1].getWindow() is None and macro is not None:
+        WindowManager.setTempCurrentImage(macro, images[-1])

@@ -188,14 +188,16 @@ def _source_channels(job, tensor):
     return found
 
 
-def tell(restored, status):
-    """Show the results, or the reason why there is none: in a dialog, headless in the log."""
-    for image in restored:
-        image.show()
-    IJ.showStatus("" if status == "cancelled" else status)
+def tell(restored, status, module=None):
+    """Show the results, or the reason why there is none: in a dialog, headless in the log.
+
+    `module` is the SciJava module that runs the script in Fiji.
+    """
+    results.show(restored, module)
     if restored:
         IJ.showStatus(status)
     elif status == "cancelled":
         IJ.showStatus("Zooferry: cancelled")
     else:
+        IJ.showStatus("")
         ask.complain(status)
