@@ -1,7 +1,7 @@
 """ONNX Runtime: the only file that touches the engine's classes."""
 
 from ai.onnxruntime import OnnxJavaType, OnnxTensor, OrtEnvironment, OrtException, OrtSession
-from java.lang import LinkageError, Runtime, System
+from java.lang import LinkageError, Runnable, Runtime, System, Thread
 from java.nio import ByteBuffer, ByteOrder
 from java.util import Collections, LinkedHashMap
 
@@ -113,8 +113,31 @@ def open_network(path, threads):
     return opened(path, threads, lambda: _network(path, threads))
 
 
+class _Environment(Runnable):
+    # Reading the environment's command line, ONNX Runtime 1.29 goes as deep as that is long: with the 40 kB class path
+    # of a Fiji started as java -cp ... it ended Java ("Segmentation fault", observed). So the first call gets a stack
+    # of 64 MB.
+    problem = None
+
+    def run(self):
+        try:
+            OrtEnvironment.getEnvironment()
+        except LinkageError as problem:
+            self.problem = problem
+
+
+def _start():
+    environment = _Environment()
+    thread = Thread(None, environment, "zooferry-onnxruntime", 64 << 20)
+    thread.start()
+    thread.join()
+    if environment.problem is not None:
+        raise environment.problem
+
+
 def _network(path, threads):
     try:
+        _start()
         return Network(_session(path, threads), threads)
     except OrtException as problem:
         raise ZooferryError("ONNX Runtime cannot open %s: %s" % (path, " ".join(problem.getMessage().split())))
