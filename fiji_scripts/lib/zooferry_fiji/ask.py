@@ -8,6 +8,7 @@ import os
 
 from ij import IJ, Macro, Prefs, WindowManager
 from ij.gui import GenericDialog
+from ij.plugin.frame import Recorder
 from java.awt import GraphicsEnvironment
 
 from . import models
@@ -34,10 +35,11 @@ HELP = (
 
 def somebody_there():
     """Whether questions can be answered: a window, and no macro that runs."""
-    return _has_window() and not IJ.isMacro() and Macro.getOptions() is None
+    return has_window() and not IJ.isMacro() and Macro.getOptions() is None
 
 
-def _has_window():
+def has_window():
+    """Whether there is a display, and ImageJ's window on it."""
     return IJ.getInstance() is not None and not GraphicsEnvironment.isHeadless()
 
 
@@ -56,7 +58,7 @@ def run_settings(image, given):
     options = Macro.getOptions()
     if options is not None and not given.get("model"):
         given = dict((key, Macro.getValue(options, key, given.get(key) or "")) for key in KEYS)
-    if given.get("model") or image is None or options is not None or not _has_window():
+    if given.get("model") or image is None or options is not None or not has_window():
         return image, given
     asked = _dialog(image)
     return None if asked is None else (image, asked)
@@ -85,7 +87,7 @@ def _dialog(image):
 def _rows(image, installed):
     # kind, key, label, and (what is shown, value) of each choice or the unit
     names = [(name, os.path.basename(folder)) for name, folder in installed] + [(OTHER, "")]
-    rows = [("choice", "model", "model", names), ("file", "path", "folder or zip", None)]
+    rows = [("choice", "model", "model", names), ("file", "path", "or another folder or zip", None)]
     if image.getStackSize() > image.getNChannels():
         rows.append(("choice", "planes", "planes", [(ALL_PLANES, ""), (CURRENT, "current")]))
     count = 3 if image.getBitDepth() == 24 else image.getNChannels()
@@ -111,7 +113,7 @@ def _answers(dialog, rows):
         "check": iter(dialog.getCheckboxes()),
         "number": iter(dialog.getNumericFields()),
     }
-    found = {}
+    found, known = {}, Prefs.get("zooferry.run.path", "")
     for kind, key, _, choices in rows:
         field = next(fields[kind])
         if kind == "choice":
@@ -122,8 +124,9 @@ def _answers(dialog, rows):
             found[key] = ("yes" if field.getState() else "no") if kind == "check" else field.getText().strip()
             Prefs.set("zooferry.run." + key, found[key])
     path = found.pop("path")
-    if not found["model"]:
+    if not found["model"] or path not in ("", known):
         found["model"] = path
+        Prefs.set("zooferry.run.model", OTHER)
     return found
 
 
@@ -139,13 +142,13 @@ def _dimensions(image):
 def choose(problem):
     """Ask what an AmbiguousError leaves open: the value of its setting."""
     dialog = GenericDialog(TITLE)
-    dialog.addMessage(wrapped(problem.words + "."))
+    dialog.addMessage(wrapped(problem.words[:1].upper() + problem.words[1:] + "."))
     words = [said for _, said in problem.choices]
-    dialog.addRadioButtonGroup("", words, len(words), 1, words[0])
+    dialog.addChoice(problem.key, words, words[0])
     dialog.showDialog()
     if dialog.wasCanceled():
         raise CancelledError()
-    chosen = dialog.getRadioButtonGroups()[0].getSelectedCheckbox().getLabel()
+    chosen = dialog.getChoices()[0].getSelectedItem()
     return dict((said, value) for value, said in problem.choices)[chosen]
 
 
@@ -170,40 +173,39 @@ def wrapped(words):
     return "\n".join(lines)
 
 
-def complain(status):
+def complain(status, title=TITLE):
     """Say why there is no result: the cause and the cure in a dialog, headless in the Log."""
-    if not _has_window():
+    if not has_window():
         IJ.log("Zooferry: " + status)
         return
     cause, colon, cure = status.partition(": ")
     IJ.log("Zooferry: " + status)
-    IJ.error(TITLE, wrapped(cause[:1].upper() + cause[1:]) + (".\n \n" + wrapped(cure) if colon else ""))
+    IJ.error(title, wrapped(cause[:1].upper() + cause[1:]) + (".\n \n" + wrapped(cure) if colon else ""))
 
 
-def record(settings, module):
-    """Let the Recorder write a line that needs no dialog.
+def record(settings):
+    """Write the line into the Recorder that needs no dialog; before the results are shown, whose windows are recorded.
+
+    The name is given again because any other command that ends meanwhile takes it away (Fiji's check for updates did).
 
     Parameters
     ----------
     settings : dict
         Those that are no defaults; None: the command was cancelled or failed, and no line is written.
-    module : org.scijava.script.ScriptModule or None
-        In Fiji: its inputs are what the Recorder writes when the script has ended.
     """
-    from ij.plugin.frame import Recorder
-
+    if not IJ.recording() or IJ.isMacro():
+        return
     if settings is None:
         Recorder.disableCommandRecording()
         return
+    Recorder.setCommand(TITLE)
     for key in [key for key in KEYS if key in settings]:
-        if module is not None:
-            module.setInput(key, settings[key])
-        elif Macro.getOptions() is None:
-            Recorder.recordOption(key, settings[key])
+        Recorder.recordOption(key, settings[key])
+    Recorder.saveCommand()
 
 
 def unlisted(module, names):
     """Fiji opens a window for each output that is text: say that these were dealt with."""
-    if module is not None and _has_window():
+    if module is not None and has_window():
         for name in names:
             module.resolveOutput(name)

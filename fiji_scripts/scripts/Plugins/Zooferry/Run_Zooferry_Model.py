@@ -33,7 +33,7 @@ if asked is not None:
     source, chosen = asked
     others = dict((key, chosen.get(key)) for key in settings.KEYS[3:])
     results, status, details = run.command(source, chosen.get("model"), chosen.get("tile"), chosen.get("threads"), others)
+ask.record(json.loads(details).get("settings"))
 run.tell(results, status, module)
 restored = results[0] if results else None
-ask.record(json.loads(details).get("settings"), module)
 ask.unlisted(module, ["restored", "status", "details"])
