@@ -4,6 +4,8 @@ A normal start of ImageJ finds them by itself, and wants a class `Jython` for th
 ImageJ's own Jython.jar); headless, ij1-patcher leaves the plugins folder out of the menus.
 """
 
+# ruff: noqa: UP031 - Python 2.7
+
 import json
 import os
 import sys
@@ -54,10 +56,7 @@ def main(steps):
     register_commands(os.path.join(home, "plugins"))
     Interpreter.batchMode = True
     for step in steps:
-        if "file" in step:
-            returned = IJ.runMacroFile(step["file"], step["argument"])
-        else:
-            returned = IJ.runMacro(step["code"])
+        returned = IJ.runMacroFile(step["file"], step["argument"]) if "file" in step else IJ.runMacro(step["code"])
         System.out.println("\n@plain " + json.dumps(returned))
     System.out.flush()
     System.exit(0)

@@ -27,6 +27,8 @@ def find_files(folder, pattern, recursive, left_out=None):
     ZooferryError
         If there is no such folder, or nothing in it matches.
     """
+    if isinstance(folder, bytes):  # Python 2 lists the names of such a folder as bytes, too
+        folder = folder.decode("utf-8")
     if not os.path.isdir(folder):
         raise ZooferryError("there is no folder %s: choose the folder that holds the images" % folder)
     patterns = [one.strip().lower() for one in pattern.split(";") if one.strip()]

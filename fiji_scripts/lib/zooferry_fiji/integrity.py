@@ -4,7 +4,6 @@ ImageJ 1.54p opens a truncated TIFF or JPEG without a word and leaves black what
 last 3000 bytes came with a mean of 70.6 instead of 99.9), and of a TIFF that lost its last pages it shows the first.
 """
 
-import io
 import os
 import re
 import struct
@@ -30,7 +29,7 @@ def check_file(path):
     size = os.path.getsize(path)
     if not size:
         raise ZooferryError("the file is empty")
-    with io.open(path, "rb") as stream:
+    with open(path, "rb") as stream:
         begin = stream.read(4)
         if begin in (b"II*\0", b"MM\0*"):
             return _check_tiff(stream, size, "<" if begin[:2] == b"II" else ">")

@@ -4,7 +4,6 @@ Comma-separated, quoted where needed, UTF-8 without a mark at its begin; no cell
 is one row, and what stands behind the last line break is a row that was never finished.
 """
 
-import io
 import json
 import os
 import re
@@ -53,7 +52,7 @@ class Journal(object):
             self._rewrite()
 
     def _read(self):
-        with io.open(self.path, "rb") as stream:
+        with open(self.path, "rb") as stream:
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
         lines = whole.decode("utf-8", "replace").splitlines()
@@ -89,7 +88,7 @@ class Journal(object):
         """Write a row (a dict with some of the columns) and do not return before it is on the disk."""
         row = dict((column, cell(values.get(column, ""))) for column in COLUMNS)
         try:
-            with io.open(self.path, "ab") as stream:
+            with open(self.path, "ab") as stream:
                 stream.write(line_of(row).encode("utf-8"))
                 _to_disk(stream)
         except (IOError, OSError) as problem:
@@ -152,8 +151,8 @@ def check_settings(folder, settings):
     path = os.path.join(folder, SETTINGS)
     if os.path.isfile(path) and os.path.isfile(os.path.join(folder, TABLE)):
         try:
-            with io.open(path, encoding="utf-8") as stream:
-                before = json.loads(stream.read())
+            with open(path, "rb") as stream:
+                before = json.loads(stream.read().decode("utf-8"))
         except ValueError:
             raise ZooferryError("%s is damaged: choose another output folder" % path)
         for key in sorted(settings):
@@ -171,7 +170,7 @@ def write_whole(path, text):
     """Write a text file under a temporary name, then rename it."""
     part = path + ".part"
     try:
-        with io.open(part, "wb") as stream:
+        with open(part, "wb") as stream:
             stream.write(text.encode("utf-8"))
             _to_disk(stream)
         replace(part, path)

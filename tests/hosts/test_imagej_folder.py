@@ -1,0 +1,249 @@
+"""Run Zooferry Model on Folder in plain ImageJ 1.54p: a batch with bad files, killed and started again; refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import plain_imagej
+import pytest
+import tifffile
+import yaml
+from make_packages import make_package
+from test_imagej import STANDARD, expected, noise
+
+FILES = int(os.environ.get("ZOOFERRY_BATCH_FILES", "200"))  # 1000 take about a minute of CPU more
+TESTS = Path(__file__).resolve().parent.parent
+TABLES = """
+import sys
+sys.path.insert(0, {tests!r})
+import fiji_folder_tables
+fiji_folder_tables.run_all()
+from ij import IJ
+IJ.log("tables agree")
+"""
+
+
+def command(source: Path, target: Path, model: Path, more: str = "") -> str:
+    """The macro line of the folder command."""
+    options = f"input=[{source}] output=[{target}] model=[{model}] threads=1 {more}"
+    return f'run("Run Zooferry Model on Folder", "{options.strip()}");'
+
+
+def rows(target: Path) -> list[dict[str, str]]:
+    """The table, read by Python's csv; a last line without an end is left out."""
+    path = target / "zooferry_results.csv"
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return list(csv.DictReader(content[: content.rfind("\n") + 1].splitlines()))
+
+
+def fix_size(package: Path, length: int) -> Path:
+    """The network takes one size only."""
+    description = yaml.safe_load((package / "rdf.yaml").read_text())
+    for axis in description["inputs"][0]["axes"][2:]:
+        axis["size"] = length
+    for axis in description["outputs"][0]["axes"][2:]:
+        axis.pop("halo", None)
+    (package / "rdf.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
+    return package
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return plain_imagej.make_home(tmp_path_factory.mktemp("plain") / "Image J")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_package(tmp_path_factory.mktemp("packages") / "pack age_\u00fc", steps=STANDARD)
+
+
+def write_batch(folder: Path, count: int) -> set[str]:
+    """Images of 32 x 32, one in twenty bad in one of five ways; returns the names of the bad ones."""
+    bad = set()
+    folder.mkdir()
+    for number in range(count):
+        path = folder / f"cell {number:04d}.tif"
+        image = noise(32, 32, seed=number)
+        kind = (number // 20) % 5 if number % 20 == 13 else None
+        if kind == 0:
+            tifffile.imwrite(path, image, imagej=True)
+            path.write_bytes(path.read_bytes()[:-300])
+        elif kind == 1:
+            path.write_bytes(b"")
+        elif kind == 2:
+            tifffile.imwrite(path, np.zeros((32, 32, 3), np.uint8), photometric="rgb")
+        elif kind == 3:
+            tifffile.imwrite(path, noise(48, 32), imagej=True)
+        elif kind == 4:
+            path.write_bytes(b"this is no image\n" * 20)
+        else:
+            tifffile.imwrite(path, image, imagej=True, resolution=(4.0, 4.0), metadata={"unit": "um"})
+        if kind is not None:
+            bad.add(path.name)
+    return bad
+
+
+def kill_at(home: Path, macro: str, target: Path, count: int) -> None:
+    """Start the batch and kill Java once the table has so many rows."""
+    process = plain_imagej.start(home, [macro])
+    try:
+        until = time.monotonic() + 300
+        while len(rows(target)) < count and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert process.poll() is None, process.communicate()[0]
+    finally:
+        process.kill()
+        process.communicate()
+    assert len(rows(target)) >= count
+
+
+@pytest.mark.jvm
+def test_a_batch_killed_three_times(home: Path, tmp_path: Path) -> None:
+    package = fix_size(make_package(tmp_path / "fixed", steps=STANDARD), 32)
+    source, target = tmp_path / "source", tmp_path / "target"
+    bad = write_batch(source, FILES)
+    macro = command(source, target, package, "exit=true")
+    seen: dict[str, tuple[dict[str, str], int]] = {}
+    for part in (0.2, 0.5, 0.8):
+        kill_at(home, macro, target, int(part * FILES))
+        for row in rows(target):
+            if row["status"] == "ok":
+                state = (row, (target / row["results"]).stat().st_mtime_ns)
+                assert seen.setdefault(row["file"], state) == state, "done twice"
+        with (target / "zooferry_results.csv").open("ab") as stream:
+            stream.write(b'cell 9999.tif,ok,0.1,"32')  # a line that the kill cut off
+    answer = plain_imagej.run(home, [macro])
+    assert answer.code == 1, answer.output
+    assert f"{FILES - len(bad)} ok, {len(bad)} failed: see {target / 'zooferry_results.csv'}" in answer.output
+    table = rows(target)
+    assert Counter(row["file"] for row in table) == Counter(path.name for path in source.iterdir())
+    assert {row["file"] for row in table if row["status"] == "failed"} == bad
+    assert len(bad) == FILES // 20
+    reasons = Counter(row["message"].split(":")[0] for row in table if row["status"] == "failed")
+    assert len(reasons) >= 5, reasons
+    for row in table:
+        if row["status"] == "ok":
+            known = seen.get(row["file"])
+            assert known is None or known == (row, (target / row["results"]).stat().st_mtime_ns), "done twice"
+    made = {path.name for path in target.iterdir()}
+    assert made == {row["file"] for row in table if row["status"] == "ok"} | {
+        "zooferry_results.csv",
+        "zooferry_results.json",
+    }
+    for name in sorted(made)[:: max(1, FILES // 20)][:15]:
+        if name.endswith(".tif"):
+            wanted = expected(package, tifffile.imread(source / name)[None], STANDARD)[0]
+            np.testing.assert_allclose(tifffile.imread(target / name), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.jvm
+def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "b\u00fclder \u4e2d", tmp_path / "\u00fc out \u4e2d"
+    (source / "tag 1 \u00e4").mkdir(parents=True)
+    tifffile.imwrite(source / "a.tif", noise(40, 44), imagej=True, resolution=(4.0, 4.0), metadata={"unit": "um"})
+    tifffile.imwrite(
+        source / "tag 1 \u00e4" / "\u7ec6\u80de.TIF", noise(3, 40, 44), imagej=True, metadata={"axes": "ZYX"}
+    )
+    (source / "tag 1 \u00e4" / "bad.tif").write_bytes(b"")
+    (source / "a.png").write_bytes(b"no image")
+    (home / "plugins" / "Tests").mkdir()
+    (home / "plugins" / "Tests" / "Check_Tables.py").write_text(TABLES.format(tests=str(TESTS)))
+    tifffile.imwrite(tmp_path / "good.tif", noise(20, 24), imagej=True)
+    repair = f'File.copy("{tmp_path}/good.tif", "{source}/tag 1 \u00e4/bad.tif"); wait(1100);'
+    first = command(source, target, package, "recursive")
+    macros = [
+        'run("Check Tables");',
+        first + ' print("and goes on");',
+        first,
+        command(source, target, package, "recursive tile=32"),
+        command(source, target, package, "recursive pattern=*.czi"),
+        command(source, source, package, "recursive"),
+        command(source, target, tmp_path / "nothing", "recursive"),
+        command(source, target, package, "recursive engine=magic"),
+        repair + first,
+        command(source, target, package, "recursive exit=true"),
+    ]
+    answer = plain_imagej.run(home, macros)
+    lines = [line.partition(": ")[2] for line in answer.output.splitlines() if line.startswith("Run Zooferry Model on")]
+    table = target / "zooferry_results.csv"
+    assert "tables agree" in answer.output
+    assert "and goes on" in answer.output
+    assert lines[:2] == [f"2 ok, 1 failed: see {table}"] * 2
+    assert "holds results for another tile (0, now 32): choose another output folder" in lines[2]
+    assert "no file in" in lines[3]
+    assert "would overwrite the images" in lines[4]
+    assert "there is no model" in lines[5]
+    assert "engine is magic: allowed are" in lines[6]
+    assert lines[7:] == [f"3 ok, 0 failed: see {table}"] * 2
+    assert answer.code == 0, answer.output
+    found = {row["file"]: row for row in rows(target)}
+    assert set(found) == {"a.tif", "tag 1 \u00e4/\u7ec6\u80de.TIF", "tag 1 \u00e4/bad.tif"}
+    row = found["tag 1 \u00e4/\u7ec6\u80de.TIF"]
+    sizes = [row[key] for key in ("width", "height", "channels", "slices", "frames", "bit_depth", "tile")]
+    assert sizes == ["44", "40", "1", "3", "1", "16", "40 x 44"]
+    assert row["results"] == "tag 1 \u00e4/\u7ec6\u80de.tif"
+    assert "ONNX Runtime" in row["engine"]
+    assert len(row["weights_sha256"]) == 64
+    assert float(row["seconds"]) > 0
+    pixels = tifffile.imread(target / row["results"])
+    for z in range(3):
+        wanted = expected(package, tifffile.imread(source / row["file"])[z][None], STANDARD)[0]
+        np.testing.assert_allclose(pixels[z], wanted, rtol=1e-4, atol=1e-4)
+    with tifffile.TiffFile(target / "a.tif") as file:
+        across = file.pages[0].tags["XResolution"].value
+        assert across[1] / across[0] == pytest.approx(0.25)
+        assert "zooferry" in file.imagej_metadata["Info"]
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, *, options: str) -> Iterator[Path]:
+    """A file system of its own; skips where only root may mount."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.jvm
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command")
+def test_a_full_disk_and_a_read_only_folder(home: Path, package: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(6):
+        tifffile.imwrite(source / f"{number}.tif", noise(300, 300, seed=number), imagej=True)
+    with contextlib.ExitStack() as disks:
+        full, crowded = (disks.enter_context(small_disk(tmp_path / name, options="size=1m")) for name in ("full", "no"))
+        locked = disks.enter_context(small_disk(tmp_path / "ro", options="ro"))
+        with contextlib.suppress(OSError), (crowded / "filling").open("wb", buffering=0) as stream:
+            while stream.write(bytes(4096)):
+                pass
+        macros = [
+            command(source, locked, package),
+            command(source, crowded, package),
+            command(source, full / "out", package, "exit=true"),
+        ]
+        answer = plain_imagej.run(home, macros)
+        lines = [line for line in answer.output.splitlines() if line.startswith("Run Zooferry Model on")]
+        assert "cannot write into" in lines[0], answer.output
+        assert "is the disk full, the folder read-only?" in lines[1], answer.output
+        assert [path.name for path in crowded.iterdir()] == ["filling"]
+        assert "2 ok, 4 failed" in lines[2], answer.output
+        table = rows(full / "out")
+        assert [row["status"] for row in table] == ["ok"] * 2 + ["failed"] * 4
+        assert all("the disk is full: the result takes" in row["message"] for row in table[2:])
+        names = sorted(path.name for path in (full / "out").iterdir())
+        assert names == ["0.tif", "1.tif", "zooferry_results.csv", "zooferry_results.json"]
+        assert answer.code == 1
