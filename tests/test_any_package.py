@@ -345,31 +345,46 @@ def test_a_folder_in_a_zip(tmp_path):
         assert (package.folder / "rdf.yaml").is_file()
 
 
-STARDIST = step("stardist_postprocessing", prob_threshold=0.5, nms_threshold=0.4, n_rays=1, grid=[2, 2], b=2)
-CELLPOSE = step("cellpose_flow_dynamics", cellprob_threshold=0.0, flow_threshold=0.4, do_3D=False, min_size=0)
+STARDIST = step(
+    "stardist_postprocessing",
+    prob_threshold=0.5,
+    nms_threshold=0.4,
+    n_rays=1,
+    grid=[1, 2, 2],
+    b=2,
+    anisotropy=[1.0, 1.0, 1.0],
+)
+CELLPOSE = step("cellpose_flow_dynamics", cellprob_threshold=0.0, flow_threshold=0.4, do_3D=True, min_size=0)
 
 
 @pytest.mark.parametrize(("operation", "library"), [(STARDIST, "stardist"), (CELLPOSE, "cellpose")])
-def test_label_steps_without_their_library_are_skipped(operation, library, tmp_path, monkeypatch):
+def test_label_steps_of_volumes_without_their_library_are_skipped(operation, library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     folder = one_to_one(tmp_path, [], [operation])
-    words = f"this host cannot do it: processing step '{operation['id']}' needs {library}"
+    words = f"this host cannot do it: processing step '{operation['id']}' of volumes needs {library}"
     with pytest.raises(HostAbsentError, match=words):
         ours(folder)
 
 
-def test_stardist_through_the_operator_of_core(tmp_path, monkeypatch):
-    """The library is replaced: probability above the threshold is one object, on a grid of 2."""
-    fake = types.ModuleType("stardist")
-    fake.non_maximum_suppression = lambda dist, prob, **k: (prob > k["prob_thresh"], prob, dist)
-    fake.polygons_to_label = lambda _, points, **__: points.repeat(2, 0).repeat(2, 1).astype(np.int32)
+def test_volumes_through_the_operator_of_core(tmp_path, monkeypatch):
+    """The library is replaced: probability above the threshold is one object, on a grid of 1 2 2."""
+    fake, matching = types.ModuleType("stardist"), types.ModuleType("stardist.matching")
+    fake.Rays_GoldenSpiral = lambda n, anisotropy: (n, anisotropy)
+    fake.non_maximum_suppression_3d = lambda dist, prob, _, **k: (prob > k["prob_thresh"], prob, dist)
+    fake.polyhedron_to_label = lambda _, points, **__: points.repeat(2, 1).repeat(2, 2).astype(np.int32)
+    matching.relabel_sequential = lambda labels: (labels, None, None)
     monkeypatch.setitem(sys.modules, "stardist", fake)
+    monkeypatch.setitem(sys.modules, "stardist.matching", matching)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
-    image = RNG.random((1, 2, 8, 12)).astype(np.float32)
-    result = ours(one_to_one(tmp_path, [], [STARDIST], image=image))["out"]
-    assert (result.shape, result.dtype) == ((1, 1, 16, 24), np.int32)
-    np.testing.assert_array_equal(result[0, 0], (image[0, 0] > 0.5).repeat(2, 0).repeat(2, 1))
+    image = RNG.random((1, 2, 4, 8, 12)).astype(np.float32)
+    axes = space(names="zyx")
+    axes[1]["channel_names"] = ["c0", "c1"]
+    outputs = [tensor("out", like("raw", names="zyx", channels=2), [STARDIST])]
+    network = identity(tmp_path / "net.onnx", 5)
+    result = ours(write_package(tmp_path, network, [tensor("raw", axes)], outputs, arrays={"raw": image}))["out"]
+    assert (result.shape, result.dtype) == ((1, 1, 4, 16, 24), np.int32)
+    np.testing.assert_array_equal(result[0, 0], (image[0, 0] > 0.5).repeat(2, 1).repeat(2, 2))
 
 
 def test_custom_steps_are_not_run(tmp_path):

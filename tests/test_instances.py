@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import label_packages
 import numpy as np
 import pytest
 from simulated_heads import FLOW_CASES, STAR_CASES, Case, blobs, flow_heads, star_heads
 
+from zooferry.axes import label_axes
 from zooferry.errors import ZooferryError
+from zooferry.images import read_image, write_image
+from zooferry.instance_steps import declared
 from zooferry.instances.borders import labels_from_classes
 from zooferry.instances.declaration import Declaration, decode, read_declaration
 from zooferry.instances.flows import fill_and_drop, in_order, labels_from_flows
 from zooferry.instances.heat import centre_of, flow_errors, flows_of_labels
 from zooferry.instances.star_convex import find_candidates, labels_from_distances, shared_areas
+from zooferry.package import open_package
+from zooferry.restoring import restore_files
+from zooferry.running import run_package
 
 GOLDEN = Path(__file__).parent / "golden" / "instances.npz"
 
@@ -233,3 +240,38 @@ def test_no_declaration(content: dict[str, object]) -> None:
 def test_blobs_touch() -> None:
     labels = blobs(STAR_CASES["grid_2"])
     assert ((labels[:, 1:] != labels[:, :-1]) & (labels[:, 1:] > 0) & (labels[:, :-1] > 0)).any()
+
+
+@pytest.mark.parametrize("method", ["star_convex", "flows", "borders"])
+def test_a_package_that_declares_instances_gives_labels(method: str, tmp_path: Path) -> None:
+    heads = label_packages.heads_of(method)
+    folder = label_packages.declared_package(tmp_path / "package", method, heads)
+    said = {key: value for key, value in label_packages.DECLARED[method].items() if key != "outputs"}
+    seen = heads[:, ::2, ::2] if method == "star_convex" else heads
+    expected = decode(Declaration(method, ("heads",), said), seen)
+    assert expected.max() > 3
+    with open_package(folder) as package:
+        found = run_package(package, {"raw": heads[None]})
+    assert list(found)[-1] == "labels"
+    np.testing.assert_array_equal(found["labels"], expected[None, None])
+    image = label_axes(np.stack([heads, heads]), "zcyx")
+    image.attrs.update(pixel_size={"z": 2.0, "y": 0.5, "x": 0.5}, unit="micrometer")
+    restore_files(folder, [write_image(tmp_path / "cells.tif", image)], tmp_path / "out", tile=None, say=print)
+    labels = read_image(tmp_path / "out" / "cells_labels.tif")
+    assert labels.dtype == np.uint16
+    assert labels.attrs["pixel_size"] == {"z": 2.0, "y": 0.5, "x": 0.5}
+    np.testing.assert_array_equal(labels[0], expected)
+    np.testing.assert_array_equal(labels[1], np.where(expected, expected + expected.max(), 0))
+
+
+@pytest.mark.parametrize("method", ["star_convex", "flows"])
+def test_the_steps_of_the_format(method: str, tmp_path: Path) -> None:
+    heads = label_packages.heads_of(method)
+    with open_package(label_packages.spec_package(tmp_path, method, heads)) as package:
+        found = run_package(package, {"raw": heads[None]})["cells"]
+    seen = heads[:, ::2, ::2] if method == "star_convex" else heads
+    step = label_packages.STEPS[method]
+    expected = decode(declared(step["id"], step["kwargs"]), seen)
+    assert expected.max() > 3
+    np.testing.assert_array_equal(found, expected[None, None])
+    assert found.dtype == (np.int32 if method == "star_convex" else np.uint16)

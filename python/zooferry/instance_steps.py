@@ -1,4 +1,4 @@
-"""Processing steps that make label images, by bioimageio.core's own operators around stardist and cellpose."""
+"""Processing steps that make label images: planes by `zooferry.instances`, volumes by stardist and cellpose."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from zooferry.instances.declaration import Declaration
+
 LIBRARIES = {"stardist_postprocessing": "stardist", "cellpose_flow_dynamics": "cellpose"}
 
 
 def missing_library(name: str) -> str:
-    """The library that the step `name` needs and this computer has not; empty if it can be done."""
+    """The library that bioimageio.core needs for the step `name`, and this computer has not; empty if it is there."""
     library = LIBRARIES.get(name, "")
     return library if library and importlib.util.find_spec(library) is None else ""
+
+
+def is_volume(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a step with these arguments works on volumes, which need its library."""
+    grid = kwargs.get("grid")
+    return bool(kwargs.get("do_3D")) or (isinstance(grid, list | tuple) and len(grid) == 3)
 
 
 def make_labels(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
@@ -36,6 +44,33 @@ def make_labels(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapp
     ndarray
         int32 (stardist; sizes times its grid) or the declared type (cellpose), one channel, axes `ids`.
     """
+    return (_of_volumes if is_volume(kwargs) else _of_planes)(name, array, ids, kwargs)
+
+
+def _of_planes(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
+    from zooferry.instances.images import decode_planes
+
+    order: list[str] = [axis for axis in ("batch", "channel", "y", "x") if axis in ids]
+    if sorted(order) != sorted(ids) or order[-3:] != ["channel", "y", "x"]:
+        raise ValueError(f"axes {', '.join(ids)}; it takes batch, channel, y and x")
+    heads = array.transpose([ids.index(axis) for axis in order])
+    labels = decode_planes(declared(name, kwargs), heads.reshape(-1, *heads.shape[-3:]), unique=False)
+    labels = labels.reshape(*heads.shape[:-3], 1, *labels.shape[1:])
+    dtype = kwargs.get("output_dtype", "uint16") if name == "cellpose_flow_dynamics" else "int32"
+    return np.asarray(labels.transpose([order.index(axis) for axis in ids]).astype(dtype))
+
+
+def declared(name: str, kwargs: Mapping[str, Any]) -> Declaration:
+    """A step of the format as a declaration of ours."""
+    if name == "cellpose_flow_dynamics":
+        names = {"prob_thresh": "cellprob_threshold", "flow_thresh": "flow_threshold"}
+        known = {ours: kwargs[theirs] for ours, theirs in names.items()}
+        return Declaration("flows", (name,), {**known, "min_size": kwargs.get("min_size", 15)})
+    names = {"prob_thresh": "prob_threshold", "nms_thresh": "nms_threshold", "grid": "grid", "border": "b"}
+    return Declaration("star_convex", (name,), {ours: kwargs[theirs] for ours, theirs in names.items()})
+
+
+def _of_volumes(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
     from bioimageio.core import proc_ops
     from bioimageio.core._ops_cellpose import CellposeFlowDynamics
     from bioimageio.core.axis import AxisId

@@ -14,6 +14,8 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
+from zooferry.instances.declaration import LABELS, Declaration, read_declaration
+from zooferry.instances.images import label_image
 from zooferry.package import open_model, open_package, package_model, why_not_tiled
 from zooferry.prediction import Model, predict_outputs
 from zooferry.whole_images import require_images, restore_whole
@@ -68,19 +70,32 @@ def restore_outputs(model: Model, image: xr.DataArray, *, tile: int | None = Non
 def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = False) -> Iterator[Restorer]:
     """A run folder, package folder or package zip as a function of images.
 
-    One image in and images of its size out go through tiles with a halo, everything else through the whole image.
+    One image in and images of its size out go through tiles with a halo, everything else through the whole image. A
+    package that declares instances gives labels as well.
     """
     if (path / "run.json").is_file():
         with open_model(path) as model:
             yield _tiled(model, tile)
         return
     with open_package(path) as package:
+        declaration = read_declaration(package.content, [t.id for t in package.outputs])
         if not why_not_tiled(package):
-            yield _tiled(package_model(package, trust_code=trust_code), tile)
+            yield _decoding(_tiled(package_model(package, trust_code=trust_code), tile), declaration)
             return
         require_images(package)
         ids = [tuple(t.id for t in tensors) for tensors in (package.inputs, package.outputs)]
-        yield Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code))
+        yield _decoding(Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code)), declaration)
+
+
+def _decoding(restorer: Restorer, declaration: Declaration | None) -> Restorer:
+    if declaration is None:
+        return restorer
+
+    def restore(images: Sequence[xr.DataArray]) -> dict[str, xr.DataArray]:
+        heads = restorer.restore(images)
+        return {**heads, LABELS: label_image(declaration, heads, images[0])}
+
+    return Restorer(restorer.inputs, (*restorer.outputs, LABELS), restore)
 
 
 def _tiled(model: Model, tile: int | None) -> Restorer:

@@ -12,6 +12,8 @@ import numpy as np
 
 from zooferry.errors import ZooferryError
 from zooferry.instance_steps import LIBRARIES
+from zooferry.instances.declaration import LABELS, Declaration, read_declaration
+from zooferry.instances.images import decode_planes
 from zooferry.normalization import apply_operations
 from zooferry.package import OpenPackage, load_weights
 from zooferry.package_description import TensorSpec
@@ -43,7 +45,8 @@ def run_package(
     Returns
     -------
     dict
-        Output id -> array with the axes of that output, in the order of the description.
+        Output id -> array with the axes of that output, in the order of the description; then, if the package declares
+        instances, "labels": int32, the axes of the first head with one channel.
 
     Raises
     ------
@@ -51,7 +54,29 @@ def run_package(
         An input is missing or has a shape that the model cannot take; a processing step, the weights or the network
         cannot be used.
     """
-    return infer_arrays(package, inputs, load_weights(package, weights, trust_code=trust_code))
+    found = infer_arrays(package, inputs, load_weights(package, weights, trust_code=trust_code))
+    declaration = read_declaration(package.content, [*found])
+    return {**found, LABELS: _labels(package, declaration, inputs, found)} if declaration else found
+
+
+def _labels(package: OpenPackage, declaration: Declaration, inputs: Arrays, found: Arrays) -> np.ndarray:
+    axes = {t.id: t.axes for t in package.outputs}
+    order: list[str] = [
+        axis for axis in ("batch", "channel", "y", "x") if axis == "channel" or axis in axes[declaration.outputs[0]]
+    ]
+    parts = []
+    for name in declaration.outputs:
+        if sorted(order) != sorted(axes[name]) or order[-2:] != ["y", "x"]:
+            raise ZooferryError(
+                f"instances: {name!r} has axes {', '.join(axes[name])}; allowed are batch, channel, y, x"
+            )
+        heads = found[name].transpose([axes[name].index(axis) for axis in order])
+        parts.append(heads.reshape(-1, *heads.shape[order.index("channel") :]))
+    given = package.inputs[0]
+    height, width = (inputs[given.id].shape[given.axes.index(axis)] for axis in ("y", "x"))
+    labels = decode_planes(declaration, np.concatenate(parts, axis=1), (height, width), unique=False)
+    labels = labels.reshape([len(labels)] * ("batch" in order) + [1, height, width])
+    return np.asarray(labels.transpose([order.index(axis) for axis in axes[declaration.outputs[0]]]))
 
 
 def infer_arrays(package: OpenPackage, inputs: Arrays, infer: Infer, *, fit: bool = True) -> dict[str, np.ndarray]:
