@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from lint_package import (
-    README,
+    ARCHITECTURE,
     Change,
     both,
     channels,
@@ -37,6 +37,15 @@ DETAILS = {"min_percentile": 1.0, "max_percentile": 99.8}
 FIJI: list[tuple[str, str, str, Change, Change]] = [
     ("fiji-format", "error", "format_version", put("format_version", "0.6.0"), put("format_version", "0.4.10")),
     ("fiji-id", "error", "id", drop("id"), both(drop("id"), put("config.bioimageio.nickname", "good-dog"))),
+    ("fiji-documentation", "error", "documentation", put("documentation", {"source": "README.md"}), none),
+    ("fiji-covers", "error", "covers[0]", put("covers", [{"source": "cover.png"}]), none),
+    (
+        "fiji-halo",
+        "warning",
+        "outputs[0].axes[2].halo",
+        put("outputs[0].axes[2].halo", 4),
+        put("config.zooferry.halo", {"restored": {"y": 4}}),
+    ),
     ("fiji-id", "warning", "id", drop("id", "config"), drop("config")),
     (
         "fiji-channel-names",
@@ -76,9 +85,9 @@ FIJI: list[tuple[str, str, str, Change, Change]] = [
     (
         "fiji-hash",
         "error",
-        "documentation.sha256",
-        put("documentation.sha256", "0" * 64),
-        put("documentation.sha256", hashlib.sha256(README.encode()).hexdigest()),
+        "weights.pytorch_state_dict.architecture.sha256",
+        put("weights.pytorch_state_dict.architecture.sha256", "0" * 64),
+        put("weights.pytorch_state_dict.architecture.sha256", hashlib.sha256(ARCHITECTURE.encode()).hexdigest()),
     ),
     (
         "fiji-inputs",
@@ -186,7 +195,7 @@ FIJI: list[tuple[str, str, str, Change, Change]] = [
         "error",
         "outputs[0].axes[2].halo",
         both(put(Y_SIZE, 32), put("outputs[0].axes[2].halo", 4)),
-        put("outputs[0].axes[2].halo", 4),
+        put(Y_SIZE, 32),
     ),
     (
         "fiji-zero-mean",

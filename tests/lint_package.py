@@ -20,6 +20,7 @@ from PIL import Image
 Content = dict[str, Any]
 Change = Callable[[Content, Path], None]
 README = "# Good\nSharpens nothing.\n\n# Validation\nThe output equals the input on 3 images.\n"
+ARCHITECTURE = "Net = None\n"
 FLOAT32 = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
 
 
@@ -27,7 +28,7 @@ def good_content() -> Content:
     """The description of a package in which no rule finds an error or a warning."""
     return {
         "type": "model",
-        "format_version": "0.5.12",
+        "format_version": "0.5.10",
         "id": "good-model",
         "name": "Good identity model",
         "description": "Gives back what it gets.",
@@ -41,8 +42,8 @@ def good_content() -> Content:
         "version": "0.1.0",
         "timestamp": "2026-01-31T12:00:00+00:00",
         "training_data": {"id": "some-dataset"},
-        "documentation": {"source": "README.md"},
-        "covers": [{"source": "cover.png"}],
+        "documentation": "README.md",
+        "covers": ["cover.png"],
         "inputs": [_tensor("raw")],
         "outputs": [_tensor("restored")],
         "weights": {
@@ -81,7 +82,7 @@ def _tensor(name: str) -> Content:
 def write_good_package(folder: Path) -> None:
     """Write the good package's files and description into an empty folder."""
     (folder / "README.md").write_text(README, encoding="utf-8")
-    (folder / "net.py").write_text("Net = None\n", encoding="utf-8")
+    (folder / "net.py").write_text(ARCHITECTURE, encoding="utf-8")
     (folder / "weights.pt").write_bytes(b"a state dict")
     cover(64, 32)({}, folder)
     onnx_file()({}, folder)

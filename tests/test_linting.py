@@ -146,9 +146,13 @@ def test_a_tree_of_yaml_aliases_ends(good: Path) -> None:
 @pytest.mark.parametrize("source", ["../outside.md", "/etc/hostname"])
 def test_files_outside_the_package_are_not_read(source: str, good: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.md").write_text("TODO", encoding="utf-8")
-    change = both(put("documentation", {"source": source, "sha256": "0" * 64}), put("covers[0].source", source))
+    change = both(put("documentation", {"source": source, "sha256": "0" * 64}), put("covers[0]", source))
     found = lint(changed(good, tmp_path / "p", change), ["fiji", "zoo"], spec=COMPLETE)
-    assert [f.rule for f in found if f.severity != "note"] == ["zoo-documentation", "zoo-covers"]
+    assert [f.rule for f in found if f.severity != "note"] == [
+        "fiji-documentation",
+        "zoo-documentation",
+        "zoo-covers",
+    ]
 
 
 @LEAVES_FILES_OPEN

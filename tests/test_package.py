@@ -42,7 +42,7 @@ def test_run_folder_package_folder_and_zip_are_all_models(packages, runs, tmp_pa
         archive.extractall(tmp_path / "care")
     for path in (runs["care"], packages["care"], tmp_path / "care"):
         with open_model(path) as model:
-            assert (model.dims, model.channels, model.step, model.minimum) == (2, 1, (4, 4), (52, 52))
+            assert (model.dims, model.channels, model.step, model.minimum) == (2, 1, (4, 4), (16, 16))
 
 
 def a_zip(path, entries):

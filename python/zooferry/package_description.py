@@ -103,7 +103,7 @@ def read_tensors(folder: Path, content: Mapping[str, Any], role: str) -> tuple[T
     if not isinstance(entries, list) or not 0 < len(entries) <= MAX_TENSORS:
         raise ValueError(f"{role} must be a list of 1 to {MAX_TENSORS} tensors")
     stage = "preprocessing" if role == "inputs" else "postprocessing"
-    found = tuple(_with_pixel_size(_tensor(folder, entry, stage), content) for entry in entries)
+    found = tuple(_with_our_words(_tensor(folder, entry, stage), content) for entry in entries)
     if len({tensor.id for tensor in found}) < len(found):
         raise ValueError(f"two {role} have the same id")
     return found
@@ -144,9 +144,12 @@ def _tensor(folder: Path, entry: Mapping[str, Any], stage: str) -> TensorSpec:
     )
 
 
-def _with_pixel_size(tensor: TensorSpec, content: Mapping[str, Any]) -> TensorSpec:
-    """Our own packages say the pixel size beside the axes, in ``config.zooferry``."""
+def _with_our_words(tensor: TensorSpec, content: Mapping[str, Any]) -> TensorSpec:
+    """Our own packages say pixel size and halo beside the axes, in ``config.zooferry``."""
     said = (content.get("config") or {}).get("zooferry") or {}
+    halo = (said.get("halo") or {}).get(tensor.id) or {}
+    pixels = (_whole(halo.get(axis, n), "halo") for axis, n in zip(tensor.axes, tensor.halo, strict=True))
+    tensor = replace(tensor, halo=tuple(pixels))
     if tensor.pixel_size or not said.get("pixel_size"):
         return tensor
     sizes = {str(a): float(n) for a, n in said["pixel_size"].items() if a in tensor.axes}

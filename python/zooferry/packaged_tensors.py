@@ -119,7 +119,17 @@ def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]
             entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
             if factors[i] > 1:
                 entry["scale"] = 1 / factors[i]  # the format: output = input times its scale, divided by this one
-            if shape["halo"][i]:
-                entry["halo"] = shape["halo"][i] * factors[i]
         found.append(entry)
     return found
+
+
+def described_halo(content: Mapping[str, Any]) -> dict[str, Any]:
+    """For ``config.zooferry``: "halo", output id -> axis -> its pixels at the inner borders of a tile that are wrong.
+
+    Not beside the axes, where the format has a place for it: JDLL 0.6.3 (deepImageJ) then mirrors the image by the
+    halo before the network sees it, and the outer pixels are others than in Python (0.19 of 1.97 in the worst case).
+    """
+    shape, factors = geometry(content), reach(content["network"], int(content["dims"])).factors
+    names = axes.spatial_axes(int(content["dims"]))
+    pixels = {a: n * f for a, n, f in zip(names, shape["halo"], factors, strict=True) if n}
+    return {"halo": {output.id: dict(pixels) for output in read_outputs(content)}} if pixels else {}

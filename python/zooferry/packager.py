@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -21,10 +22,10 @@ from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
 from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
-from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, write_example
+from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, described_halo, write_example
 from zooferry.trained import baked, build_trained_network, geometry
 
-FORMAT = "0.5.12"
+FORMAT = "0.5.10"  # the last in which documentation and covers may be plain names, which is all that JDLL reads
 OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_model_bundle")  # said to be absent
 Say = Callable[[str], None]
 
@@ -133,6 +134,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "method": facts.name,
                 "intensity_range": content["intensity_range"],
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
+                **described_halo(content),
                 "target_preprocessing": content.get("target", []),
                 "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
@@ -187,7 +189,24 @@ def _save(content: Mapping[str, Any], parts: Path, folder: Path) -> Path:
         if isinstance(description, InvalidDescr):
             raise ZooferryError(f"bioimageio.spec refuses the package: {_spec_errors(description)}; mend the card")
         save_bioimageio_package_as_folder(description, output_path=folder)
+    _name_plainly(folder / "rdf.yaml")
     return folder
+
+
+def _name_plainly(rdf: Path) -> None:
+    """Documentation and covers by their names alone, without hashes.
+
+    bioimageio.spec writes maps of source and sha256, as format 0.5.11 and later want it. JDLL 0.6.3 cannot read them:
+    the model vanishes from deepImageJ's list (documentation), or the list never appears (covers).
+    """
+    text = rdf.read_text(encoding="utf-8")
+    text = re.sub(r"^format_version: 0\.5\.\d+$", f"format_version: {FORMAT}", text, flags=re.MULTILINE)
+    text = re.sub(r"^documentation:\n  source: (.+)\n  sha256: .+\n", r"documentation: \1\n", text, flags=re.MULTILINE)
+    covers = re.search(r"^covers:\n(?:  - source: .+\n    sha256: .+\n)+", text, flags=re.MULTILINE)
+    if covers is not None:
+        plain = re.sub(r"source: (.+)\n    sha256: .+", r"\1", covers[0])
+        text = text[: covers.start()] + plain + text[covers.end() :]
+    rdf.write_text(text, encoding="utf-8")
 
 
 def _spec_errors(description: Any) -> str:

@@ -16,6 +16,8 @@ from zooferry.methods.outputs import read_outputs
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.prediction import Model
 
+SMALLEST = 16  # pixels along Y and X
+
 
 def baked(content: Mapping[str, Any]) -> dict[str, Any]:
     """run.json's content with the percentile normalisation inside the network, for whole images only.
@@ -83,17 +85,16 @@ def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
 def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Step, minimum and halo per spatial axis, in pixels, from the architecture's arguments.
 
-    The format wants a minimum above twice the halo. Stacks are often thinner than that, so z gets no halo, which
-    means that it is never tiled.
+    The minimum is a multiple of the step, as deepImageJ needs it; stacks may be one step thin.
     """
     dims = int(content["dims"])
     found = reach(content["network"], dims)
     step, halo = found.step, found.halo
     if content.get("baked") or content.get("whole_images"):
         halo = 0  # never tiled
-    minimum = 2 * halo + step
+    minimum = -(-SMALLEST // step) * step
     return {
         "step": (step,) * dims,
         "minimum": (step, minimum, minimum)[-dims:],
-        "halo": (0, halo, halo)[-dims:],
+        "halo": (halo,) * dims,
     }

@@ -29,6 +29,7 @@ def read_model(folder):
     rdf = load_rdf(folder)
     name = text(rdf.get("name") or os.path.basename(folder))
     rdf = _as_current(rdf, name)
+    _lay_halo(rdf)
     for key in ("inputs", "outputs"):
         if not rdf.get(key):
             raise ZooferryError("model %s describes no %s: its rdf.yaml is incomplete" % (name, key))
@@ -50,6 +51,16 @@ def read_model(folder):
     for tensor in inputs + outputs:
         check_steps(tensor["steps"], tensor["axes"], identifiers, name)
     return model
+
+
+def _lay_halo(rdf):
+    # packages of zooferry say the halo in config.zooferry, because deepImageJ mirrors images where an axis has one
+    halos = ((rdf.get("config") or {}).get("zooferry") or {}).get("halo") or {}
+    for output in rdf.get("outputs") or []:
+        pixels = halos.get(output.get("id")) or {}
+        for axis in output["axes"]:
+            if axis.get("id") in pixels:
+                axis["halo"] = int(pixels[axis["id"]])
 
 
 def load_rdf(folder):

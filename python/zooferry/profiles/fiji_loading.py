@@ -114,6 +114,31 @@ def fiji_hash(package: OpenPackage) -> Iterator[LintFinding]:
             )
 
 
+def fiji_documentation(package: OpenPackage) -> Iterator[LintFinding]:
+    """The documentation is a plain file name."""
+    if isinstance(package.content.get("documentation"), dict):
+        yield error(
+            "fiji-documentation",
+            "documentation",
+            found="a map",
+            why="JDLL takes it for text: a class cast exception, and the model is not listed (measured, JDLL 0.6.3)",
+            fix="write format_version 0.5.10 or older and the file name alone, which bioimageio.spec reads as well",
+        )
+
+
+def fiji_covers(package: OpenPackage) -> Iterator[LintFinding]:
+    """Covers are plain file names."""
+    for i, cover in enumerate(package.content.get("covers") or ()):
+        if isinstance(cover, dict):
+            yield error(
+                "fiji-covers",
+                f"covers[{i}]",
+                found="a map",
+                why="deepImageJ's window stays at 'loading' for all models (measured, deepImageJ 3.1.0)",
+                fix="write format_version 0.5.10 or older and the file name alone, which bioimageio.spec reads as well",
+            )
+
+
 def fiji_inputs(package: OpenPackage) -> Iterator[LintFinding]:
     """The macro takes one image."""
     count = len(package.content.get("inputs") or ())
@@ -133,4 +158,5 @@ def _deepimagej(package: OpenPackage) -> Any:
 
 RULES: tuple[Rule, ...] = (
     fiji_format, fiji_id, fiji_channel_names, fiji_tiling, fiji_macro, fiji_attachments, fiji_hash, fiji_inputs,
+    fiji_documentation, fiji_covers,
 )  # fmt: skip
