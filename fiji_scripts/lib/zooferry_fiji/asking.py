@@ -1,68 +1,133 @@
-"""Parameters of the small commands in plain ImageJ, which knows no #@ lines: the macro's options, or a dialog."""
+"""Parameters of the small commands: Fiji's, the macro's options, or a dialog; and what the Recorder writes.
 
-from ij import IJ, Macro, WindowManager
+As in Run Zooferry Model the scripts declare their parameters as Serializable, for which SciJava opens no dialog: ours
+is the same in Fiji and in plain ImageJ.
+"""
+
+import os
+
+from ij import IJ, Macro, Prefs, WindowManager
 from ij.gui import GenericDialog
+from ij.plugin.frame import Recorder
 
+from . import ask
 from .errors import ZooferryError
 
+FILE = "a file or folder"  # as default of a row: a field with a Browse button
 
-def values(title, rows):
-    """The user's values, or None if the dialog was cancelled.
+
+def values(title, rows, given=None):
+    """The user's values.
 
     Parameters
     ----------
     title : str
-        Of the dialog.
+        Of the command.
     rows : list of (str, str, default)
-        Key in a macro's option string, words beside the field, and the default, whose type decides: bool, int or
-        float, text, or a list of choices.
+        Key in a macro line, words beside the field, and the default, whose type decides: bool, int or float, text, a
+        list of choices, or FILE.
+    given : dict, optional
+        The script's parameters, None for those that were not given.
+
+    Returns
+    -------
+    list or None
+        The values in the order of `rows`; None if the user cancelled the dialog.
     """
     options = Macro.getOptions()
+    found = dict((key, (given or {}).get(key)) for key, _, _ in rows)
     if options is not None:
-        return [_from_options(options, key, default) for key, _, default in rows]
+        for key, _, default in rows:
+            if found[key] is None:
+                found[key] = _option(options, key, default)
+    elif not [value for value in found.values() if value is not None] and ask.has_window():
+        found = _dialog(title, rows)
+    if found is None:
+        return None
+    return [_typed(key, found[key], default) for key, _, default in rows]
+
+
+def _option(options, key, default):
+    if isinstance(default, bool) and " %s " % key in " %s " % options:
+        return True
+    return Macro.getValue(options, key, None)
+
+
+def _typed(key, value, default):
+    if value is None:
+        value = (default or [""])[0] if isinstance(default, list) else "" if default is FILE else default
+    if hasattr(value, "getPath"):
+        return value.getPath()
+    if isinstance(default, bool):
+        return ("%s" % value).lower() in ("true", "1", "yes")
+    if isinstance(default, (int, float)):
+        try:
+            return type(default)(float(value))
+        except (ValueError, TypeError):
+            raise ZooferryError("%s is %s: a number is needed" % (key, value))
+    value = ("%s" % value).strip()
+    if default is FILE and not os.path.exists(value) and os.path.exists(repaired(value)):
+        return repaired(value)
+    return value
+
+
+def repaired(word):
+    """Text that was UTF-8 and was read as Latin-1, else the text as it is. Pure.
+
+    ImageJ 1.54p reads macro files so: m\u00f6del became m\u00c3\u00b6del.
+    """
+    try:
+        return word.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return word
+
+
+def _dialog(title, rows):
     dialog = GenericDialog(title)
     for key, words, default in rows:
-        _add(dialog, "%s (%s)" % (key, words), default)
+        _add(dialog, title, key, "%s: %s" % (key, words) if words else key, default)
     dialog.showDialog()
     if dialog.wasCanceled():
         return None
-    return [_taken(dialog, default) for _, _, default in rows]
+    # read from the fields themselves: getNextChoice and its like would record what they return
+    fields = {
+        "choice": iter(dialog.getChoices() or []),
+        "text": iter(dialog.getStringFields() or []),
+        "check": iter(dialog.getCheckboxes() or []),
+        "number": iter(dialog.getNumericFields() or []),
+    }
+    found = {}
+    for key, _, default in rows:
+        kind = _kind(default)
+        field = next(fields[kind])
+        read = {"choice": "getSelectedItem", "check": "getState"}.get(kind, "getText")
+        found[key] = getattr(field, read)()
+        Prefs.set(_memory(title, key), "%s" % found[key])
+    return found
 
 
-def _from_options(options, key, default):
-    if isinstance(default, bool):
-        words = " " + options + " "
-        return " %s " % key in words or Macro.getValue(options, key, "").lower() == "true"
+def _kind(default):
     if isinstance(default, list):
-        return Macro.getValue(options, key, default[0] if default else "")
-    if isinstance(default, (int, float)):
-        word = Macro.getValue(options, key, "%r" % default)
-        try:
-            return type(default)(float(word))
-        except ValueError:
-            raise ZooferryError("%s is %s: a number is needed" % (key, word))
-    return Macro.getValue(options, key, default)
+        return "choice"
+    return {bool: "check", int: "number", float: "number"}.get(type(default), "text")
 
 
-def _add(dialog, label, default):
-    if isinstance(default, bool):
+def _memory(title, key):
+    return "zooferry.%s.%s" % (title.split()[0].lower(), key)
+
+
+def _add(dialog, title, key, label, default):
+    kind, old = _kind(default), Prefs.get(_memory(title, key), "")
+    if kind == "check":
         dialog.addCheckbox(label, default)
-    elif isinstance(default, list):
-        dialog.addChoice(label, default, default[0])
-    elif isinstance(default, (int, float)):
-        dialog.addNumericField(label, default, 6 if isinstance(default, float) else 0)
+    elif kind == "choice":
+        dialog.addChoice(label, default, old if old in default else default[0])
+    elif kind == "number":
+        dialog.addNumericField(label, float(old or default), 0 if isinstance(default, int) else 6)
+    elif default is FILE:
+        dialog.addFileField(label, old, 34)
     else:
-        dialog.addStringField(label, default, 40)
-
-
-def _taken(dialog, default):
-    if isinstance(default, bool):
-        return dialog.getNextBoolean()
-    if isinstance(default, list):
-        return dialog.getNextChoice()
-    if isinstance(default, (int, float)):
-        return type(default)(dialog.getNextNumber())
-    return dialog.getNextString()
+        dialog.addStringField(label, old or default, 34)
 
 
 def image(title):
@@ -70,15 +135,38 @@ def image(title):
     found = WindowManager.getImage(title)
     if found is None:
         opened = ", ".join(WindowManager.getImageTitles() or []) or "none"
-        raise ZooferryError("there is no image %s: open are %s" % (title, opened))
+        raise ZooferryError("there is no image %s: open are %s" % (title or "without a title", opened))
     return found
 
 
 def tell(title, passed, status):
-    """Say how a command went: in the status bar, in the log, and in a dialog if it failed where there is a window."""
-    if IJ.getInstance() is not None and not IJ.redirectingErrorMessages():
+    """Say how a command went: in the log, and in a dialog if it failed where somebody can see it."""
+    if passed or IJ.isMacro() or not ask.has_window():
+        IJ.log("%s: %s" % (title, status))
+    else:
+        ask.complain(status, title)
+    if ask.has_window():
         IJ.showStatus(status)
-        if not passed:
-            IJ.error(title, status)
-            return
-    IJ.log("%s: %s" % (title, status))
+
+
+def record(title, rows, chosen):
+    """Write the line into the Recorder that needs no dialog; before images are shown, whose windows are recorded.
+
+    Parameters
+    ----------
+    title : str
+    rows, chosen
+        What `values` took and returned; None: the command was cancelled, and no line is written.
+    """
+    if not IJ.recording() or IJ.isMacro():
+        return
+    if chosen is None:
+        Recorder.disableCommandRecording()
+        return
+    Recorder.setCommand(title)
+    for (key, _, _), value in zip(rows, chosen):
+        if value is True:
+            Recorder.recordOption(key)
+        elif value is not False and value != "":
+            Recorder.recordOption(key, "%.9g" % value if isinstance(value, float) else "%s" % value)
+    Recorder.saveCommand()

@@ -6,14 +6,25 @@ import os
 from ij import IJ, CompositeImage, ImagePlus, ImageStack
 from ij.process import FloatProcessor
 
-from . import comparing, installing, models, npy
+from . import comparing, installing, models, npy, results
 from .description import load_rdf, read_model, text
 from .errors import ZooferryError
 
+OTHER = "the folder or zip below"
 
-def names():
-    """The installed models, for a dialog's list; one empty text if there is none."""
-    return [name for name, _ in models.installed()] or [""]
+
+def rows():
+    """The parameters of the menu command: see asking.values; the second is for the dialog only."""
+    from . import asking
+
+    names = [name for name, _ in models.installed()]
+    return [("model", "", names + [OTHER]), ("path", "folder or zip", asking.FILE)]
+
+
+def model_only(chosen):
+    """The values of `rows` with the path in the model's place, where that was meant."""
+    model, path = chosen
+    return [path if model == OTHER or not model else model]
 
 
 def command(word):
@@ -31,19 +42,30 @@ def command(word):
         comparing.Verdict.details), or "error"; the images to show.
     """
     try:
-        name, engine, results = check(models.resolve(word))
+        name, engine, found = check(_folder(word))
     except ZooferryError as problem:
         return False, problem.args[0], json.dumps({"passed": False, "error": problem.args[0]}), []
-    passed = all(verdict.passed for _, verdict, _ in results)
-    lines = ["%s: %s" % (output, verdict.sentence(place)) for output, verdict, (place, _, _) in results]
+    passed = all(verdict.passed for _, verdict, _ in found)
+    lines = ["%s: %s" % (output, verdict.sentence(place)) for output, verdict, (place, _, _) in found]
     status = "%s %s in %s: %s" % (name, "passes" if passed else "FAILS", engine, "; ".join(lines))
     details = {
         "passed": passed,
         "model": name,
         "engine": engine,
-        "outputs": dict((output, verdict.details(at)) for output, verdict, (_, at, _) in results),
+        "outputs": dict((output, verdict.details(at)) for output, verdict, (_, at, _) in found),
     }
-    return passed, status, json.dumps(details), [image for _, _, (_, _, images) in results for image in images]
+    return passed, status, json.dumps(details), [image for _, _, (_, _, images) in found for image in images]
+
+
+def _folder(word):
+    from .asking import repaired
+
+    try:
+        return models.resolve(word)
+    except ZooferryError:
+        if repaired(word) == word:
+            raise
+        return models.resolve(repaired(word))
 
 
 def check(folder):
@@ -68,10 +90,10 @@ def check(folder):
     ]
     wanted = [npy.read(path) for path in test_files(folder, rdf, "outputs")]
     restored, engine = _restore(inputs, folder)
-    results = []
+    found = []
     for tensor, expected, actual in zip(model["outputs"], wanted, restored):
-        results.append((tensor["id"],) + _judge(tensor, expected, actual))
-    return model["name"], engine, results
+        found.append((tensor["id"],) + _judge(tensor, expected, actual))
+    return model["name"], engine, found
 
 
 def test_files(folder, rdf, role):
@@ -164,10 +186,9 @@ def _restore(inputs, folder):
     return restored, details["engine"]
 
 
-def show(images):
-    """Show expected, actual and difference side by side, one row for each output."""
-    for image in images:
-        image.show()
+def show(images, module):
+    """Show expected, actual and difference side by side, one row for each output; `module` is Fiji's, or None."""
+    results.show(images, module)
     place = None
     for number, image in enumerate(images):
         window = image.getWindow()

@@ -227,23 +227,34 @@ def raw_floats(image, number):
     return plane.getPixels()
 
 
-def ask(title):
-    """Titles and tolerances for `command` in plain ImageJ; None if the user cancels."""
+def rows():
+    """The parameters of the menu command: see asking.values. The two images that were used last come first."""
     from ij import WindowManager
 
+    current = WindowManager.getCurrentImage()
+    titles = [current.getTitle()] if current is not None else []
+    titles += [title for title in WindowManager.getImageTitles() or [] if title not in titles]
+    titles = titles or [""]
+    return [
+        ("actual", "the image to judge", titles),
+        ("expected", "the image it should equal", titles[1:] + titles[:1]),
+        ("rtol", "allowed part of |expected|", RTOL),
+        ("atol", "allowed in any case", ATOL),
+        ("allowed", "ppm of the values that may disagree", 0.0),
+    ]
+
+
+def asked(title, rows, given):
+    """Ask if needed, compare, and say how it went: what `command` returns, and the values (None if cancelled)."""
     from . import asking
 
-    titles = list(WindowManager.getImageTitles() or []) or [""]
-    return asking.values(
-        title,
-        [
-            ("actual", "the image to judge", titles),
-            ("expected", "the image it should equal", titles[1:] + titles[:1]),
-            ("rtol", "allowed part of |expected|", RTOL),
-            ("atol", "allowed in any case", ATOL),
-            ("allowed", "values that may disagree, in ppm", 0.0),
-        ],
-    )
+    try:
+        chosen = asking.values(title, rows, given)
+    except ZooferryError as problem:
+        return False, problem.args[0], json.dumps({"passed": False, "error": problem.args[0]}), []
+    if chosen is None:
+        return False, "cancelled", "{}", None
+    return command(*chosen) + (chosen,)
 
 
 def command(actual, expected, rtol, atol, allowed_ppm):

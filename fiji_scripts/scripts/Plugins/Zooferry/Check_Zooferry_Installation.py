@@ -6,6 +6,8 @@
 Shown in a window with a button that copies it; headless in the log. `passed` is false if anything is red.
 """
 
-from zooferry_fiji import examine
+from zooferry_fiji import ask, ending, examine
 
 passed, status, report = examine.command()
+ask.unlisted(globals().get("org.scijava.script.ScriptModule"), ["passed", "status", "report"])
+ending.end(passed)

@@ -1,23 +1,27 @@
-#@ String model (label="model: name of an installed one, folder or zip", persistKey="zooferry.check.model")
+#@ java.io.Serializable model (required=false, persist=false)
 #@output Boolean passed
 #@output String status
 #@output String details
 """Plugins > Zooferry > Check Zooferry Model: run the package's own test images in this Fiji and compare.
 
-Shows expected_<output>, actual_<output> and difference_<output>; the verdict (1e-4 + 1e-4 x |expected|) goes to the
-log, and to `details` as JSON.
+`model` is the name of an installed model, a folder or a zip. Shows expected_<output>, actual_<output> and
+difference_<output>; the verdict (1e-4 + 1e-4 x |expected|) goes to the log, and to `details` as JSON.
 """
 
-from zooferry_fiji import asking, checking
+from zooferry_fiji import ask, asking, checking, ending
 
 TITLE = "Check Zooferry Model"
-try:
-    given = [model]
-except NameError:
-    given = asking.values(TITLE, [("model", "name of an installed one, folder or zip", checking.names())])
+ROWS = checking.rows()
 
-passed, status, details = False, "cancelled", "{}"
-if given is not None:
-    passed, status, details, images = checking.command(given[0])
-    checking.show(images)
+module = globals().get("org.scijava.script.ScriptModule")
+chosen = asking.values(TITLE, ROWS, globals())
+passed, status, details, images = False, "cancelled", "{}", []
+if chosen is not None:
+    chosen = checking.model_only(chosen)
+    passed, status, details, images = checking.command(*chosen)
+asking.record(TITLE, ROWS, chosen)
+ask.unlisted(module, ["passed", "status", "details"])
+checking.show(images, module)
+if chosen is not None:
     asking.tell(TITLE, passed, status)
+    ending.end(passed)

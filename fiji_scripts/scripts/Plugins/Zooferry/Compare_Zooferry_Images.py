@@ -1,26 +1,27 @@
-#@ ImagePlus actual (label="actual: the image to judge")
-#@ ImagePlus expected (label="expected: the image it should equal")
-#@ Double rtol (label="rtol: allowed part of |expected|", value=0.0001, min=0, style="format:0.0#########", persistKey="zooferry.compare.rtol", required=false)
-#@ Double atol (label="atol: allowed in any case", value=0.0001, min=0, style="format:0.0#########", persistKey="zooferry.compare.atol", required=false)
-#@ Double allowed (label="allowed: values that may disagree, in parts per million", value=0, min=0, persistKey="zooferry.compare.allowed", required=false)
+#@ java.io.Serializable actual (required=false, persist=false)
+#@ java.io.Serializable expected (required=false, persist=false)
+#@ java.io.Serializable rtol (required=false, persist=false)
+#@ java.io.Serializable atol (required=false, persist=false)
+#@ java.io.Serializable allowed (required=false, persist=false)
 #@output Boolean passed
 #@output String status
 #@output String details
 """Plugins > Zooferry > Compare Zooferry Images: how many values of two images agree, and where the worst one is.
 
-A value agrees if |actual - expected| <= atol + rtol * |expected|, as in Python (zooferry.comparison). The numbers go
-to the log; `details` holds them as JSON. Positions count from 0.
+`actual` and `expected` are titles of open images. A value agrees if |actual - expected| <= atol + rtol * |expected|,
+as in Python (zooferry.comparison); `allowed` is the part of values in ppm that may disagree. The numbers go to the
+log; `details` holds them as JSON. Positions count from 0.
 """
 
-from zooferry_fiji import asking, comparing
+from zooferry_fiji import ask, asking, comparing, ending
 
 TITLE = "Compare Zooferry Images"
-try:
-    given = [actual, expected, rtol, atol, allowed]
-except NameError:
-    given = comparing.ask(TITLE)
+ROWS = comparing.rows()
 
-passed, status, details = False, "cancelled", "{}"
-if given is not None:
-    passed, status, details = comparing.command(*given)
+module = globals().get("org.scijava.script.ScriptModule")
+passed, status, details, chosen = comparing.asked(TITLE, ROWS, globals())
+asking.record(TITLE, ROWS, chosen)
+ask.unlisted(module, ["passed", "status", "details"])
+if chosen is not None:
     asking.tell(TITLE, passed, status)
+    ending.end(passed)

@@ -1,23 +1,25 @@
-#@ File model (label="model: zip of a bioimage.io package, or the unpacked folder's path", style="open", persistKey="zooferry.install.model")
-#@ Boolean replace (label="replace another model of this name", value=false, persistKey="zooferry.install.replace", required=false)
+#@ java.io.Serializable model (required=false, persist=false)
+#@ java.io.Serializable replace (required=false, persist=false)
 #@output Boolean passed
 #@output String status
 #@output String folder
 """Plugins > Zooferry > Install Zooferry Model: put a bioimage.io package into Fiji's folder models, checked first.
 
-A model of the same name and other content is replaced only if that is allowed. `folder` is where the model is now;
-Run Zooferry Model knows it by the folder's name.
+`model` is a zip or the folder of an unpacked package. A model of the same name and other content is replaced only if
+`replace` allows it. `folder` is where the model is now; Run Zooferry Model knows it by the folder's name.
 """
 
-from zooferry_fiji import asking, installing
+from zooferry_fiji import ask, asking, ending, installing
 
 TITLE = "Install Zooferry Model"
-try:
-    given = [model.getPath(), bool(replace)]
-except NameError:
-    given = asking.values(TITLE, [("model", "zip or folder of a package", ""), ("replace", "one of this name", False)])
+ROWS = [("model", "zip or folder of a package", asking.FILE), ("replace", "another model of this name", False)]
 
+module = globals().get("org.scijava.script.ScriptModule")
+chosen = asking.values(TITLE, ROWS, globals())
 passed, status, folder = False, "cancelled", ""
-if given is not None:
-    passed, status, folder = installing.command(*given)
+if chosen is not None:
+    passed, status, folder = installing.command(*chosen)
     asking.tell(TITLE, passed, status)
+asking.record(TITLE, ROWS, chosen)
+ask.unlisted(module, ["passed", "status", "folder"])
+ending.end(passed or chosen is None)
