@@ -6,9 +6,11 @@ ended with 0).
 
 import os
 
+from ij import IJ
 from java.awt import GraphicsEnvironment
 from java.lang import System
 
+END = "the macro came to its end"
 ASKED = "zooferry.exit"  # Java's property; the environment's variable is ZOOFERRY_EXIT
 
 
@@ -32,3 +34,34 @@ def end(passed, asked=False):
 def failures_end_java():
     """Whether a command that fails ends Java with exit code 1."""
     return System.getProperty(ASKED) == "true" or os.environ.get("ZOOFERRY_EXIT", "") not in ("", "0")
+
+
+def run_macro(path, argument):
+    """Run a macro file; a Zooferry command that fails in it ends Java with exit code 1 where there is no window.
+
+    Parameters
+    ----------
+    path : str
+    argument : str or None
+        What getArgument() gives.
+
+    Returns
+    -------
+    bool
+        Whether it came to its end: not if it was aborted by itself, the user or an error.
+    """
+    if not path or not os.path.isfile(path):
+        IJ.log("Zooferry: there is no macro %s: write macro=[its path]" % path)
+        return False
+    with open(path, "rb") as stream:
+        code = stream.read().decode("utf-8")
+    before = System.setProperty(ASKED, "true")
+    try:
+        # an aborted macro returns "[aborted]" or nothing, as one that ends without a return does
+        returned = IJ.runMacro('%s\nreturn "%s";\n' % (code, END), argument or "")
+    finally:
+        System.setProperty(ASKED, before or "false")
+    if returned in (None, "", "[aborted]"):
+        IJ.log("Zooferry: the macro %s did not come to its end" % path)
+        return False
+    return True

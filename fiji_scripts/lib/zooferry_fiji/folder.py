@@ -162,32 +162,25 @@ class _Run(object):
 
     def _restore(self, file, row):
         # the names of the results
-        images = opening.open_images(self._path(file))
+        images, made = opening.open_images(self._path(file)), []
         try:
             row.update(_described(images[0]))
-            outputs = [tensor["id"] for tensor in self.model["outputs"]]
-            names = files.result_names(file, outputs, len(images))
-            flat = [name for some in names for name in some]
-            self._check_owners(file, flat)
-            for image, some in zip(images, names):
-                self._restore_one(image, some, row)
-            self.owners.update((name, file) for name in flat)
+            for number, image in enumerate(images):
+                made += self._restore_one(image, (file, number, len(images)), row)
         finally:
             for image in images:
                 _release(image)
-        return flat
+        self.owners.update((name, file) for name in made)
+        return made
 
-    def _check_owners(self, file, names):
-        for name in names:
-            owner = self.owners.get(name, file)
-            if owner != file:
-                raise ZooferryError("its result would be %s, which is that of %s: rename one of them" % (name, owner))
-
-    def _restore_one(self, image, names, row):
+    def _restore_one(self, image, place, row):
+        file, number, series = place
         settings = self.settings
         options = dict((key, settings[key]) for key in settings if key not in ("model", "tile", "threads"))
         results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
         try:
+            names = files.result_names(file, details["outputs"], series)[number]
+            self._check_owners(file, names)
             row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
             row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
             for result, name in zip(results, names):
@@ -197,6 +190,13 @@ class _Run(object):
         finally:
             for result in results:
                 _release(result)
+        return names
+
+    def _check_owners(self, file, names):
+        for name in names:
+            owner = self.owners.get(name, file)
+            if owner != file:
+                raise ZooferryError("its result would be %s, which is that of %s: rename one of them" % (name, owner))
 
 
 def _described(image):
