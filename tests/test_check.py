@@ -232,7 +232,7 @@ def test_an_invalid_description_fails(tiny_zip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"hosts": ["onnx", "fiji"]}, f"unknown host 'fiji'; allowed are {', '.join(HOSTS)}"),
+        ({"hosts": ["onnx", "icy"]}, f"unknown host 'icy'; allowed are {', '.join(HOSTS)}"),
         ({"out": "a file"}, "cannot be written"),
         ({"package": "a file"}, "not a readable zip"),
         ({"package": "nowhere.zip"}, "no such file"),

@@ -18,9 +18,11 @@ def say(line: str) -> None:
 
 def add_fiji(commands: Commands) -> None:
     """Add ``fiji`` and its actions to the command line; a new action is one more function in the tuple."""
-    p = commands.add_parser("fiji", help="install into Fiji, look after it there, make a zip for others")
+    p = commands.add_parser(
+        "fiji", help="install into Fiji, look after it there, run models in it, make a zip for others"
+    )
     actions = p.add_subparsers(required=True, metavar="ACTION")
-    for add in (_add_install, _add_uninstall, _add_status, _add_bundle):
+    for add in (_add_install, _add_uninstall, _add_status, _add_bundle, _add_run):
         add(actions)
 
 
@@ -84,3 +86,31 @@ def _bundle(options: argparse.Namespace) -> int:
 
     print(make_bundle(options.out, models=options.model, update_site=options.update_site, say=say))
     return 0
+
+
+def _add_run(actions: Commands) -> None:
+    p = actions.add_parser("run", help="restore images in Fiji, headless, by the menu command's macro line")
+    p.add_argument("model", type=Path, metavar="MODEL", help="package folder or zip")
+    p.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--fiji", type=Path, metavar="FIJI_DIR", help="(default: FIJI_HOME, or ~/Fiji.app)")
+    p.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: from free memory)")
+    p.add_argument("--engine", choices=("onnx", "torchscript"), help="(default: ONNX where the package has it)")
+    p.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zooferry.hosts.fiji import restore_files
+
+    failed = restore_files(
+        options.model,
+        options.images,
+        options.out,
+        fiji=options.fiji,
+        tile=options.tile,
+        engine=options.engine,
+        say=say,
+    )
+    if failed:
+        say(f"zooferry: {failed} of {len(options.images)} images could not be restored; see the lines above")
+    return 1 if failed else 0

@@ -73,6 +73,12 @@ def _imagej(package: Path, scratch: Path) -> HostRun:
     return through_tiff.run(package, scratch)
 
 
+def _fiji(package: Path, scratch: Path) -> HostRun:
+    from zooferry.hosts import fiji
+
+    return fiji.run(package, scratch)
+
+
 HOSTS: dict[str, Host] = {
     "core-pytorch": _core_pytorch,
     "core-torchscript": _core_torchscript,
@@ -80,4 +86,5 @@ HOSTS: dict[str, Host] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "imagej": _imagej,
+    "fiji": _fiji,
 }

@@ -156,14 +156,9 @@ def run_packages(
     list of ImageResult
         In the order of `runs`.
     """
-    for name, value in (("threads", threads), *[("tile", run.tile) for run in runs]):
-        if value is not None and value < 1:
-            raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
-    if engine not in (None, *ENGINES):
-        raise ZooferryError(f"engine is {engine}: allowed are {' and '.join(ENGINES)}, or none for automatic")
+    check_settings(runs, threads=threads, engine=engine)
     weights = [_weights(package) for package in dict.fromkeys(run.package for run in runs)]
-    for out in dict.fromkeys(run.out for run in runs):
-        _make_folder(out)
+    make_folders(runs)
     job = {
         "runs": [
             {
@@ -183,9 +178,24 @@ def run_packages(
     with tempfile.TemporaryDirectory(prefix="zooferry-imagej-") as folder:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
-        done, ending = _run_worker(path, on_line or (lambda _: None))
+        done, ending = run_worker("imagej_worker", path, on_line or (lambda _: None))
     lost = {"message": f"ImageJ ended before this image was done: {ending}"}
-    return [_result(run.images[0], done.get(number, lost)) for number, run in enumerate(runs)]
+    return [image_result(run.images[0], done.get(number, lost)) for number, run in enumerate(runs)]
+
+
+def check_settings(runs: Sequence[Run], *, threads: int | None, engine: str | None) -> None:
+    """Refuse numbers below 1 and unknown engines."""
+    for name, value in (("threads", threads), *[("tile", run.tile) for run in runs]):
+        if value is not None and value < 1:
+            raise ZooferryError(f"{name} is {value}: allowed are numbers from 1, or none for automatic")
+    if engine not in (None, *ENGINES):
+        raise ZooferryError(f"engine is {engine}: allowed are {' and '.join(ENGINES)}, or none for automatic")
+
+
+def make_folders(runs: Sequence[Run]) -> None:
+    """Make the folders of the results, and refuse those that cannot be written to."""
+    for out in dict.fromkeys(run.out for run in runs):
+        _make_folder(out)
 
 
 def _weights(package: Path) -> set[str]:
@@ -206,11 +216,20 @@ def _make_folder(out: Path) -> None:
         raise ZooferryError(f"the folder {out} is read-only: choose another one")
 
 
-def _run_worker(job: Path, on_line: Callable[[str], None]) -> tuple[dict[int, dict[str, Any]], str]:
-    # what the worker said about each image, and its last words
+def run_worker(module: str, job: Path, on_line: Callable[[str], None]) -> tuple[dict[int, dict[str, Any]], str]:
+    """Run a worker to its end: `module` of `zooferry.hosts` on a job file.
+
+    Returns
+    -------
+    events : dict
+        Number of the run -> what the worker said about it; under ``said`` the lines that were printed meanwhile.
+    ending : str
+        The exit code and the last words.
+    """
     done: dict[int, dict[str, Any]] = {}
     last: deque[str] = deque(maxlen=2)
-    command = [sys.executable, "-m", "zooferry.hosts.imagej_worker", str(job)]
+    said: list[str] = []
+    command = [sys.executable, "-m", f"zooferry.hosts.{module}", str(job)]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -223,12 +242,14 @@ def _run_worker(job: Path, on_line: Callable[[str], None]) -> tuple[dict[int, di
             for line in _lines(worker):
                 if not line.startswith(EVENT):
                     last.append(line)
+                    said.append(line)
                     on_line(line)
                     continue
                 event = json.loads(line[len(EVENT) :])
                 if "absent" in event:
                     raise HostAbsentError(event["absent"])
-                done[event["number"]] = event
+                done[event["number"]] = event | {"said": said}
+                said = []
         except BaseException:
             worker.kill()
             raise
@@ -255,7 +276,8 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _result(image: Path, event: dict[str, Any]) -> ImageResult:
+def image_result(image: Path, event: dict[str, Any]) -> ImageResult:
+    """What the worker said about an image as a value."""
     results = {name: Path(path) for name, path in event.get("results", {}).items()}
     return ImageResult(
         source=image,

@@ -61,6 +61,7 @@ def _restore(jimport: Any, interpreter: Any, run: dict[str, Any]) -> dict[str, A
         interpreter.set("model", jimport("java.io.File")(run["package"]))
         interpreter.set("tile", run["tile"])
         interpreter.set("threads", run["threads"])
+        interpreter.set("heads", "yes")  # all outputs of the description, also where they became labels
         interpreter.execfile(str(Path(run["fiji_scripts"]) / SCRIPT))
         details = json.loads(_text(interpreter, "details"))
         if not details["ok"]:

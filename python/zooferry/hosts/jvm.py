@@ -1,7 +1,7 @@
 """The only module that knows the Java virtual machine: which Java, which jars, how it is started.
 
-A JVM cannot be stopped and started again in one process, so `start` is called in a worker process of its own
-(see `imagej_worker`); everything else here is cheap and starts nothing.
+A JVM cannot be stopped and started again in one process, so `start` and `start_fiji` are called in worker processes
+of their own (see `imagej_worker`, `fiji_worker`); everything else here is cheap and starts nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ HEADLESS = (
     "-Dai.djl.offline=true",  # DJL would look for newer natives on the network
     "-DOPT_OUT_TRACKING=true",  # and report that it was used
 )
+NO_PYIMAGEJ = "pyimagej is not installed: pip install 'zooferry[fiji]'"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,45 @@ def start_imagej(*, torchscript: bool = False) -> Any:
     if version != IMAGEJ_VERSION:
         raise ZooferryError(f"ImageJ {version} was loaded instead of {IMAGEJ_VERSION}: unset CLASSPATH")
     return jimport
+
+
+def start_fiji(folder: Path) -> Any:
+    """Start a headless Fiji in this process by pyimagej, with the jars of its own folder and nothing else.
+
+    Returns
+    -------
+    gateway
+        pyimagej's; its ``dispose()`` ends Fiji.
+
+    Raises
+    ------
+    HostAbsentError
+        pyimagej or Java is missing, or Fiji does not start.
+    """
+    try:
+        import imagej
+    except ImportError as problem:
+        raise HostAbsentError(NO_PYIMAGEJ) from problem
+    import scyjava.config
+
+    java, before = find_java(), Path.cwd()
+    os.environ["JAVA_HOME"] = str(java.home)
+    # "never" makes pyimagej 1.8.0 fail (UnboundLocalError), and the default fetches another Java; the end points that
+    # `import imagej` adds and the public repositories would be asked for jars that Fiji has
+    scyjava.config.set_java_constraints(fetch="auto")
+    scyjava.config.endpoints.clear()
+    scyjava.config.get_repositories().clear()
+    scyjava.config.add_options(list(HEADLESS))
+    try:
+        gateway = imagej.init(str(folder), mode="headless")
+    except Exception as problem:  # whatever Fiji's own jars throw
+        words = " ".join(str(problem).split())[:300] or type(problem).__name__
+        raise HostAbsentError(
+            f"{folder} could not be started with Java {java.version} ({java.home}): {words}"
+        ) from problem
+    finally:
+        os.chdir(before)
+    return gateway
 
 
 def _jars(endpoints: Sequence[str]) -> list[Path]:

@@ -16,7 +16,13 @@ import zooferry
 from zooferry.hosts.worker import RESULT, SPEC
 
 # hosts that share one process: the imports of torch and bioimageio.core take longer than a small model's test
-TOGETHER = ((SPEC, "core-pytorch", "core-torchscript", "core-onnx"), ("onnx",), ("torchscript",), ("imagej",))
+TOGETHER = (
+    (SPEC, "core-pytorch", "core-torchscript", "core-onnx"),
+    ("onnx",),
+    ("torchscript",),
+    ("imagej",),
+    ("fiji",),
+)
 POLL_SECONDS = 0.05
 
 

@@ -1,9 +1,9 @@
-"""Feed a host that reads and writes image files (ImageJ): test input -> TIFF -> host -> TIFF -> test output's axes."""
+"""Feed a host that reads and writes image files: test input -> TIFF -> host -> TIFF -> test output's axes."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from zooferry.package import open_package
 if TYPE_CHECKING:
     import xarray as xr
 
+    from zooferry.hosts.imagej import ImageResult, Run
     from zooferry.package import TensorSpec
 
 IMAGE_AXES = {"batch": "t", "time": "t", "channel": "c", "z": "z", "y": "y", "x": "x"}
@@ -51,17 +52,44 @@ def run(package: Path, scratch: Path) -> HostRun:
     reason = imagej.availability()
     if reason:
         raise HostAbsentError(reason)
+    result, outputs = feed(package, scratch, lambda one: imagej.run_packages([one])[0])
+    return HostRun(f"ImageJ {imagej.imagej_version()}, {result.engine}", outputs)
+
+
+def feed(
+    package: Path, scratch: Path, restore: Callable[[Run], ImageResult]
+) -> tuple[ImageResult, dict[str, np.ndarray]]:
+    """Write the raw test inputs as TIFF, let a host restore them, and read its results.
+
+    Parameters
+    ----------
+    package, scratch
+        As for `run`.
+    restore : callable
+        The host: a run whose package is a folder -> how it went.
+
+    Returns
+    -------
+    result, outputs
+        What the host said, and output id -> float32 with the axes of the rdf's output tensor.
+
+    Raises
+    ------
+    HostAbsentError, ZooferryError
+        As for `run`.
+    """
+    from zooferry.hosts.imagej import Run
+
     with open_package(package) as opened:
         require_images((*opened.inputs, *opened.outputs))
         names = [f"test_input_{number}.tif" if number else "test_input.tif" for number in range(len(opened.inputs))]
         images = [write_image(scratch / n, as_image(t)) for n, t in zip(names, opened.inputs, strict=True)]
-        (result,) = imagej.run_packages([imagej.Run(opened.folder, tuple(images), scratch / "restored")])
+        result = restore(Run(opened.folder, tuple(images), scratch / "restored"))
     if result.unsupported:
         raise HostAbsentError(result.message)
     if result.message:
         raise ZooferryError(result.message)
-    restored = {t.id: to_tensor(read_image(result.results[t.id]), t) for t in opened.outputs}
-    return HostRun(f"ImageJ {imagej.imagej_version()}, {result.engine}", restored)
+    return result, {t.id: to_tensor(read_image(result.results[t.id]), t) for t in opened.outputs}
 
 
 def as_image(tensor: TensorSpec) -> xr.DataArray:
