@@ -10,16 +10,18 @@ from ij import IJ, Macro, Prefs, WindowManager
 from ij.gui import GenericDialog
 from ij.plugin.frame import Recorder
 from java.awt import GraphicsEnvironment
+from java.lang import Thread
 
 from . import models
 from .errors import CancelledError
 from .settings import KEYS
+from .titles import sentence
 
 TITLE = "Run Zooferry Model"
 OTHER = "the folder or zip below"
 ALL_PLANES, CURRENT = "all slices and frames", "the current one only"
 FITTING, EACH = "those that the model takes", "each, one after the other"
-LINE = 68  # letters in a line of a dialog
+AFTER_FIJI = 500  # ms
 HELP = (
     "<html><h3>Run Zooferry Model</h3>"
     "<b>model</b>: what is installed in Fiji's folder <i>models</i>, or any bioimage.io package (zip, or rdf.yaml of "
@@ -99,6 +101,8 @@ def _rows(image, installed):
     return rows + [
         ("choice", "region", "region", whole),
         ("check", "rescale", "rescale to the pixel size of the training data", None),
+        ("check", "outlines", "outlines of labels as an overlay", None),
+        ("check", "table", "table of the labels' sizes and grey values", None),
         ("number", "tile", "tile (0: automatic)", "pixels"),
         ("number", "threads", "threads (0: one per processor)", ""),
         ("choice", "engine", "engine", engines),
@@ -142,7 +146,7 @@ def _dimensions(image):
 def choose(problem):
     """Ask what an AmbiguousError leaves open: the value of its setting."""
     dialog = GenericDialog(TITLE)
-    dialog.addMessage(wrapped(problem.words[:1].upper() + problem.words[1:] + "."))
+    dialog.addMessage(sentence(problem.words))
     words = [said for _, said in problem.choices]
     dialog.addChoice(problem.key, words, words[0])
     dialog.showDialog()
@@ -155,7 +159,7 @@ def choose(problem):
 def wants_rescaling(warning):
     """Offer to bring the image to the pixel size of the training data."""
     dialog = GenericDialog(TITLE)
-    dialog.addMessage(wrapped(warning[:1].upper() + warning[1:].split("; ")[0] + "."))
+    dialog.addMessage(sentence(warning.split("; ")[0]))
     dialog.enableYesNoCancel("Rescale", "Run as it is")
     dialog.showDialog()
     if dialog.wasCanceled():
@@ -163,24 +167,32 @@ def wants_rescaling(warning):
     return dialog.wasOKed()
 
 
-def wrapped(words):
-    """Text in lines of a dialog. Pure."""
-    lines = [""]
-    for word in words.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) >= LINE:
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + word
-    return "\n".join(lines)
-
-
 def complain(status, title=TITLE):
-    """Say why there is no result: the cause and the cure in a dialog, headless in the Log."""
-    if not has_window():
-        IJ.log("Zooferry: " + status)
-        return
-    cause, colon, cure = status.partition(": ")
+    """Say why there is no result: the cause and the cure in a dialog and in the Log, headless in the Log alone."""
     IJ.log("Zooferry: " + status)
-    IJ.error(title, wrapped(cause[:1].upper() + cause[1:]) + (".\n \n" + wrapped(cure) if colon else ""))
+    if has_window():
+        IJ.error(title, sentence(status))
+
+
+def say(status, module):
+    """A line in the status bar; Fiji's own "Command finished" comes first."""
+    if module is not None and has_window():
+        Later(status).start()
+    else:
+        IJ.showStatus(status)
+
+
+class Later(Thread):
+    """Tells the status when Fiji has had its say."""
+
+    def __init__(self, status):
+        Thread.__init__(self, "zooferry-status")
+        self._status = status
+        self.setDaemon(True)
+
+    def run(self):
+        Thread.sleep(AFTER_FIJI)
+        IJ.showStatus(self._status)
 
 
 def record(settings):

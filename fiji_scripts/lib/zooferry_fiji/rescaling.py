@@ -6,7 +6,6 @@ Pixels are areas: pixel i of n covers (i, i + 1) / n of the length, so that both
 import math
 
 from .errors import ZooferryError
-from .volume import Volume
 
 LARGEST = 8.0  # beyond, a wrong unit is likelier than such a microscope
 IGNORED = 0.01  # factors this near to 1 are left alone
@@ -57,6 +56,8 @@ def linear_weights(length, wanted):
 
 def scaled_volume(volume, sizes):
     """A Volume with planes of other sizes; `sizes` along depth Y X."""
+    from .volume import Volume
+
     return Volume([scaled_planes(planes, sizes) for planes in volume.planes], volume.depth, None, "float32")
 
 

@@ -11,29 +11,9 @@ from ij.process import LUT
 
 from .overlays import moved_overlay
 
-KNOWN_ENDINGS = ("tif", "tiff", "png", "jpg", "jpeg", "gif", "bmp", "czi", "nd2", "lif", "lsm", "zip", "ome")
 SATURATED = 0.35  # per cent of the pixels at both ends, as Image > Adjust > Brightness/Contrast > Auto takes
 # ImageJ's own state, which a copy must not take over
 OWN_PROPERTIES = ("UniqueName", "Slice_Label", "CompositeProjection", "DisplayRange")
-
-
-def result_title(title, output="restored"):
-    """nuclei.tif -> nuclei_restored; also nuclei.ome.tif; of several outputs each nuclei_<output id>. Pure."""
-    stem = title
-    while True:
-        start, _, ending = stem.rpartition(".")
-        if not start or ending.lower() not in KNOWN_ENDINGS:
-            return stem + "_" + output
-        stem = start
-
-
-def unique_title(title, taken):
-    """The title, or title-1, title-2 ... if that is taken, as ImageJ names its own images. Pure."""
-    number, result = 0, title
-    while result in taken:
-        number += 1
-        result = "%s-%d" % (title, number)
-    return result
 
 
 def open_titles():

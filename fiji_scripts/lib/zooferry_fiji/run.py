@@ -7,7 +7,7 @@ import traceback
 from ij import IJ, Macro
 from java.lang import OutOfMemoryError, Throwable
 
-from . import ask, engines, models, provenance, results, tiles
+from . import ask, engines, models, provenance, results, tiles, titles
 from .errors import AmbiguousError, CancelledError, UnsupportedError, ZooferryError
 from .job import Job
 from .settings import options as macro_options
@@ -34,7 +34,7 @@ def command(image, model, tile=0, threads=0, options=None):
     Returns
     -------
     restored : list of ImagePlus
-        One per output, called as results.result_title says; empty if it failed.
+        One per output, called as titles.result_title says; empty if it failed.
     status : str
         One line for the user.
     details : str
@@ -170,7 +170,7 @@ def _images(job, found):
         output = "restored" if len(found) == 1 else tensor["id"]
         if job.region:
             output = "preview" if len(found) == 1 else "preview_" + tensor["id"]
-        title = results.unique_title(results.result_title(source.getTitle(), output), taken)
+        title = titles.unique_title(titles.result_title(source.getTitle(), output), taken)
         taken.add(title)
         ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
         shown = {"channels": _source_channels(job, tensor), "region": job.region}
@@ -194,10 +194,7 @@ def tell(restored, status, module=None):
     `module` is the SciJava module that runs the script in Fiji.
     """
     results.show(restored, module)
-    if restored:
-        IJ.showStatus(status)
-    elif status == "cancelled":
-        IJ.showStatus("Zooferry: cancelled")
-    else:
-        IJ.showStatus("")
+    cancelled = status == "cancelled"
+    if not restored and not cancelled:
         ask.complain(status)
+    ask.say("Zooferry: cancelled" if cancelled else status if restored else "", module)

@@ -7,6 +7,10 @@
 #@ java.io.Serializable region (required=false, persist=false)
 #@ java.io.Serializable rescale (required=false, persist=false)
 #@ java.io.Serializable engine (required=false, persist=false)
+#@ java.io.Serializable heads (required=false, persist=false)
+#@ java.io.Serializable outlines (required=false, persist=false)
+#@ java.io.Serializable rois (required=false, persist=false)
+#@ java.io.Serializable table (required=false, persist=false)
 #@output ImagePlus restored
 #@output String status
 #@output String details
@@ -34,6 +38,6 @@ if asked is not None:
     others = dict((key, chosen.get(key)) for key in settings.KEYS[3:])
     results, status, details = run.command(source, chosen.get("model"), chosen.get("tile"), chosen.get("threads"), others)
 ask.record(json.loads(details).get("settings"))
-run.tell(results, status, module)
 restored = results[0] if results else None
 ask.unlisted(module, ["restored", "status", "details"])
+run.tell(results, status, module)
