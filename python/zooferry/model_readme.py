@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from zooferry import __version__, methods
+from zooferry.degradation import enlarge
 from zooferry.files import read_json
 from zooferry.methods.outputs import read_outputs
 from zooferry.metrics import score
 from zooferry.packaged_tensors import Example
+from zooferry.tile_effect import tile_words
 
 COVER_SIDE = 512
 
@@ -53,6 +55,7 @@ Made with zooferry {__version__}.
 Give it the raw grey values of a {content["dims"]}D image; normalisation is part of the package. {_range(content)}
 {_calibration(content)}
 {_output(content)}
+{tile_words(run, content, example.raw)}
 
 In Fiji: Plugins > Zooferry > Run Zooferry Model. In Python: `zooferry predict MODEL.zip IMAGE.tif --out DIR`.
 
@@ -106,7 +109,8 @@ def _scores(example: Example) -> str:
     lines = ["Example window of a validation image (affine fit and percentiles as in Weigert 2018):", ""]
     lines += ["| | NRMSE | PSNR (dB) | SSIM |", "|---|---|---|---|"]
     for name, array in (("raw", example.raw), ("restored", example.restored)):
-        found = score(array[0], example.target[0])
+        grown = [t // n for t, n in zip(example.target.shape[1:], array.shape[1:], strict=True)]
+        found = score(enlarge(array[0], grown) if max(grown) > 1 else array[0], example.target[0])
         lines.append(f"| {name} | {found.nrmse:.4f} | {found.psnr:.2f} | {found.ssim:.4f} |")
     return "\n".join(lines) + "\n"
 

