@@ -162,18 +162,6 @@ STEPS = [
     post("mean_default", step("scale_mean_variance", reference_tensor="raw"), core=NO_STATISTICS_OF_OUTPUTS),
     post("uint8", step("scale_linear", gain=71.37), step("ensure_dtype", dtype="uint8")),
     post(
-        "stardist",
-        step("stardist_postprocessing", ndim=2, prob_threshold=0.5, nms_threshold=0.4, n_rays=1, grid=[1, 1], b=1),
-        skipped="stardist_postprocessing, and ImageJ cannot do this yet",
-        core="any",
-    ),
-    post(
-        "cellpose",
-        step("cellpose_flow_dynamics"),
-        skipped="cellpose_flow_dynamics, and ImageJ cannot do this yet",
-        core="any",
-    ),
-    post(
         "custom",
         {"id": "custom", "source": "mine.py", "callable": "mine", "kwargs": {}},
         skipped="custom, and ImageJ cannot do this yet",

@@ -3,7 +3,7 @@
 import codecs
 import os
 
-from . import grid, older
+from . import grid, instances, older
 from .errors import UnsupportedError, ZooferryError
 from .operations import check_steps
 
@@ -39,6 +39,7 @@ def read_model(folder):
     for tensor, entry in zip(outputs, rdf["outputs"]):
         tensor["sizes"] = grid.read_sizes(entry, axes, rdf["inputs"], name)
         _lay_row(tensor)
+        instances.lay_heads(tensor)
     model = {
         "name": name,
         "version": text(rdf.get("version") or ""),
@@ -46,7 +47,9 @@ def read_model(folder):
         "inputs": inputs,
         "outputs": outputs,
         "weights": _weights(rdf, folder, name),
+        "instances": instances.read_declaration(rdf, [tensor["id"] for tensor in outputs], name),
     }
+    model["made"] = instances.made_by(model)
     identifiers = [tensor["id"] for tensor in inputs]
     for tensor in inputs + outputs:
         check_steps(tensor["steps"], tensor["axes"], identifiers, name)

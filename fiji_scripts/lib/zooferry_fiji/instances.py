@@ -38,7 +38,8 @@ def read_declaration(rdf, outputs, model):
     dict or None
         "method", "outputs", and each parameter of the method.
     """
-    said = ((rdf.get("config") or {}).get("zooferry") or {}).get("instances")
+    config = rdf.get("config") or {}
+    said = (config.get("zooferry") or {}).get("instances")
     if said is None:
         return None
     words = "model %s: config.zooferry.instances names " % model
@@ -77,17 +78,60 @@ def from_step(step):
     )
 
 
-def check_step(step, channels, model):
+def check_step(step, axes, model):
     """Refuse a label step that does not run here."""
     kwargs, words = step["kwargs"], "model %s: %s " % (model, step["id"])
-    if step["id"] == "stardist_postprocessing":
-        if kwargs.get("ndim", len(kwargs["grid"])) != 2:
-            raise UnsupportedError(words + "of volumes does not run in ImageJ yet")
-        _require(channels >= 4, words, "at least 4 channels, probability and distances", channels)
-    else:
-        if kwargs.get("do_3D"):
-            raise UnsupportedError(words + "of volumes (do_3D) does not run in ImageJ yet")
-        _require(channels == 3, words, "3 channels, two flows and the probability", channels)
+    volume = kwargs.get("do_3D") or len(kwargs.get("grid") or [1, 1]) != 2 or kwargs.get("ndim", 2) != 2
+    if volume or "z" in axes:
+        raise UnsupportedError(words + "of volumes does not run in ImageJ yet")
+    wanted = ("prob_threshold", "nms_threshold", "n_rays", "grid", "b")
+    if step["id"] != SPEC_STEPS[0]:
+        wanted = ("cellprob_threshold", "flow_threshold")
+    missing = [key for key in wanted if key not in kwargs]
+    if missing:
+        raise ZooferryError(words + "lacks %s: its rdf.yaml is incomplete" % ", ".join(missing))
+    if kwargs.get("n_rays", 3) < 3:
+        raise ZooferryError(words + "has n_rays %s: allowed are whole numbers from 3" % kwargs["n_rays"])
+
+
+def lay_heads(tensor):
+    """Turn the description of an output with a label step into that of the heads which the network gives.
+
+    "own_sizes" keeps the sizes of the labels, "labels" says that there are some.
+    """
+    steps = [step for step in tensor["steps"] if step["id"] in SPEC_STEPS]
+    if not steps:
+        return
+    kwargs = steps[0]["kwargs"]
+    spacing = dict(zip(("y", "x"), kwargs.get("grid") or (1, 1)))
+    tensor["channels"] = kwargs.get("n_rays", 2) + 1
+    tensor["labels"] = True
+    tensor["own_sizes"] = tensor["sizes"]
+    tensor["sizes"] = dict(
+        (name, dict(size, ratio=size["ratio"] / spacing.get(name, 1))) for name, size in tensor["sizes"].items()
+    )
+
+
+def made_by(model):
+    """The tensors that become images: the outputs, and the declared labels."""
+    outputs = [
+        dict(tensor, sizes=tensor["own_sizes"], channels=1) if tensor.get("labels") else tensor
+        for tensor in model["outputs"]
+    ]
+    if model["instances"] is None:
+        return outputs
+    sizes = dict((name, {"ratio": 1.0, "offset": 0}) for name in ("y", "x"))
+    axes = ["batch", "channel", "y", "x"]
+    labels = {
+        "id": "labels",
+        "axes": axes,
+        "channels": 1,
+        "steps": [],
+        "dtype": "int32",
+        "sizes": sizes,
+        "labels": True,
+    }
+    return outputs + [labels]
 
 
 def _require(right, words, wanted, came):

@@ -12,6 +12,7 @@ named. Statistics of outputs and binarize along an axis, at which it fails, are 
 import math
 import struct
 
+from . import instances
 from .errors import UnsupportedError, ZooferryError
 
 EPS = 1e-6
@@ -53,6 +54,8 @@ def check_steps(steps, axes, inputs, model):
             )
         if needs_statistics(step):
             _check_statistic_axes(step, axes, model)
+        if step["id"] in instances.SPEC_STEPS:
+            instances.check_step(step, axes, model)
         axis = step["kwargs"].get("axis")
         if axis is not None and axis not in axes:
             raise ZooferryError(
@@ -248,6 +251,14 @@ def _binarize(volume, kwargs, _):
         group.binarize(threshold)
 
 
+def _stardist(volume, kwargs, _):
+    volume.decode(instances.from_step({"id": "stardist_postprocessing", "kwargs": kwargs}))
+
+
+def _cellpose(volume, kwargs, _):
+    volume.decode(instances.from_step({"id": "cellpose_flow_dynamics", "kwargs": kwargs}))
+
+
 def _add(group, value):
     for part in float32_parts(value):
         if part != 0.0:
@@ -291,4 +302,6 @@ STEPS = {
     "sigmoid": _sigmoid,
     "softmax": _softmax,
     "binarize": _binarize,
+    "stardist_postprocessing": _stardist,
+    "cellpose_flow_dynamics": _cellpose,
 }

@@ -36,6 +36,7 @@ class Plan(object):
             sizes = tiling.choose_tile(padded, axes, min(LARGEST_WINDOW[len(axes)], affordable // self.channels))
         self.padded = dict(zip(self.names, padded))
         self.tile = dict(zip(self.names, sizes))
+        self.whole = [tensor["id"] for tensor in model["outputs"] if tensor.get("labels")]
         self.windows = dict(
             (axis["name"], tiling.plan_tiles(length, size, axis["halo"], axis["step"] or 1, axis["min"]))
             for length, size, axis in zip(padded, sizes, axes)
@@ -60,6 +61,7 @@ class Plan(object):
         windows = [self.windows.get(name, [(0, 0, 1)]) for name in (self.depth, "y", "x")]
         triples = [(z, y, x) for z in windows[0] for y in windows[1] for x in windows[2]]
         inside = [one for one in triples if all(w[1] < n for w, n in zip(one, self._image_sizes()))]
+        inside = triples if self.whole else inside
         if region is not None:
             inside = [
                 one for one in inside if all(w[1] < end and w[2] > start for w, (start, end) in zip(one[1:], region))
@@ -79,20 +81,25 @@ class Plan(object):
 
     def output_box(self, place, tensor):
         """What to keep of an output's window: along depth Y X ((first in the window, from, to), ...)."""
-        return [self._kept(place[name], tensor["sizes"].get(name), name) for name in (self.depth, "y", "x")]
+        lengths = self._lengths(tensor)
+        return [self._kept(place[name], tensor["sizes"].get(name), name, lengths) for name in (self.depth, "y", "x")]
 
-    def _kept(self, window, size, name):
+    def _lengths(self, tensor):
+        # labels are made of the heads of the padded image
+        return self.padded if tensor["id"] in self.whole else self.lengths
+
+    def _kept(self, window, size, name, lengths):
         if size is None:
             return (0, 0, 1)
         if len(self.windows.get(name, [0])) == 1:
-            return (0, 0, grid.out_length(size, self.lengths.get(name, 1)))
+            return (0, 0, grid.out_length(size, lengths.get(name, 1)))
         start, keep_from, keep_to = [int(round(position * size["ratio"])) for position in window]
-        return (keep_from - start, keep_from, min(keep_to, grid.out_length(size, self.lengths[name])))
+        return (keep_from - start, keep_from, min(keep_to, grid.out_length(size, lengths[name])))
 
     def output_sizes(self, tensor):
         """The whole output along depth Y X."""
         sizes = [tensor["sizes"].get(name) for name in (self.depth, "y", "x")]
-        lengths = self._image_sizes()
+        lengths = [self._lengths(tensor).get(name, 1) for name in (self.depth, "y", "x")]
         return [1 if size is None else grid.out_length(size, n) for size, n in zip(sizes, lengths)]
 
     def shape(self, tensor):

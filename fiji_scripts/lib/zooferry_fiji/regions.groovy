@@ -188,4 +188,32 @@ class Regions {
             }
         }
     }
+
+    /** Adds to all labels of a plane, in place, what makes them follow `highest`; the new highest label. */
+    public static int shift(float[] labels, int highest) {
+        int found = highest
+        for (int i = 0; i < labels.length; i++) {
+            if (labels[i] > 0f) {
+                labels[i] = (float) (labels[i] + highest)
+                found = Math.max(found, (int) labels[i])
+            }
+        }
+        return found
+    }
+
+    public static short[] toShorts(float[] labels) {
+        short[] result = new short[labels.length]
+        for (int i = 0; i < labels.length; i++) {
+            result[i] = (short) (int) labels[i]
+        }
+        return result
+    }
+
+    public static int[] toInts(float[] labels) {
+        int[] result = new int[labels.length]
+        for (int i = 0; i < labels.length; i++) {
+            result[i] = (int) labels[i]
+        }
+        return result
+    }
 }

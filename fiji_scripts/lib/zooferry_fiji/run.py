@@ -7,7 +7,7 @@ import traceback
 from ij import IJ, Macro
 from java.lang import OutOfMemoryError, Throwable
 
-from . import ask, engines, models, provenance, results, tiles, titles
+from . import ask, engines, labels, models, provenance, results, tiles, titles
 from .errors import AmbiguousError, CancelledError, UnsupportedError, ZooferryError
 from .job import Job
 from .settings import options as macro_options
@@ -138,7 +138,7 @@ def _execute(job):
         "engine": network.engine,
         "threads": network.threads,
         "tile": done["tile"],
-        "outputs": [tensor["id"] for tensor in job.model["outputs"]],
+        "outputs": [tensor["id"] for tensor in _shown(job)],
         "inference_seconds": done["seconds"],
         "warning": job.warning,
         "note": done["note"],
@@ -166,8 +166,11 @@ def _what_was_run(job):
 def _images(job, found):
     # one per output, with unique titles
     source, made, taken = job.images[0], [], results.open_titles()
-    for planes, tensor in zip(found, job.model["outputs"]):
-        output = "restored" if len(found) == 1 else tensor["id"]
+    shown_ids = [tensor["id"] for tensor in _shown(job)]
+    for planes, tensor in zip(found, job.model["made"]):
+        if tensor["id"] not in shown_ids:
+            continue
+        output = ("labels" if tensor.get("labels") else "restored") if len(found) == 1 else tensor["id"]
         if job.region:
             output = "preview" if len(found) == 1 else "preview_" + tensor["id"]
         title = titles.unique_title(titles.result_title(source.getTitle(), output), taken)
@@ -175,7 +178,16 @@ def _images(job, found):
         ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
         shown = {"channels": _source_channels(job, tensor), "region": job.region}
         made.append(results.as_image(planes, source, title, ratios, shown))
+        if tensor.get("labels"):
+            labels.finish(made[-1], source, **labels.extras(job.settings))
     return made
+
+
+def _shown(job):
+    # the heads of declared labels only where they are asked for
+    declared = job.model["instances"]
+    hidden = declared["outputs"] if declared and job.settings["heads"] == "no" else []
+    return [tensor for tensor in job.model["made"] if tensor["id"] not in hidden]
 
 
 def _source_channels(job, tensor):

@@ -10,6 +10,10 @@
 | region | visible region: a preview of the current plane | whole image |
 | rescale | yes: bring the image to the pixel size of the training data, and the result back | no |
 | engine | onnx, torchscript, deepimagej | automatic |
+| heads | yes: show also the outputs of which labels were made | no |
+| outlines | yes: an overlay of the outlines of labels | no |
+| rois | path of a zip: outlines of labels for the ROI Manager | |
+| table | path of a CSV file, or yes: show the measurements of labels | |
 """
 
 from .errors import ZooferryError
@@ -20,8 +24,12 @@ CHOICES = {
     "region": ("whole image", "visible region"),
     "rescale": ("no", "yes"),
     "engine": ("automatic", "onnx", "torchscript", "deepimagej"),
+    "heads": ("no", "yes"),
+    "outlines": ("no", "yes"),
 }
-KEYS = ("model", "tile", "threads", "planes", "channels", "region", "rescale", "engine")
+KEYS = (
+    "model", "tile", "threads", "planes", "channels", "region", "rescale", "engine", "heads", "outlines", "rois", "table",
+)  # fmt: skip
 
 
 def parse(given):
@@ -43,7 +51,8 @@ def parse(given):
     texts = dict((key, _text(given.get(key))) for key in KEYS)
     settings = dict((key, _number(key, texts[key])) for key in NUMBERS)
     settings.update((key, _choice(key, texts[key])) for key in CHOICES)
-    settings.update(model=texts["model"], channels=_channels(texts["channels"]))
+    settings.update((key, texts[key]) for key in ("model", "rois", "table"))
+    settings.update(channels=_channels(texts["channels"]))
     return settings
 
 

@@ -4,7 +4,7 @@ from ij import IJ
 from java.lang import OutOfMemoryError, Runtime
 from java.lang.management import ManagementFactory
 
-from . import operations, pixels, rescaling
+from . import labelling, operations, pixels, rescaling
 from .errors import NoMemoryError, ZooferryError
 from .plan import Plan
 from .progress import Progress
@@ -76,7 +76,7 @@ def _run_plan(job, network, plan):
     window = network.window(*[[plan.shape(tensor) for tensor in several] for several in tensors])
     earlier = window.seconds
     places = plan.places(job.seen_region())
-    found = [{} for _ in job.model["outputs"]]
+    found = [{} for _ in job.model["made"]]
     with Progress(len(places) * len(job.passes), window) as progress:
         for one in job.passes:
             results = _run_pass(job, one, plan, (window, places, progress))
@@ -105,9 +105,11 @@ def _run_pass(job, one, plan, running):
         for buffer, planes, tensor in zip(window.results, results, model["outputs"]):
             pixels.collect(buffer, planes, plan.output_box(place, tensor), plan.strides(tensor))
         progress.step()
-    for tensor, planes in zip(model["outputs"], results):
-        operations.apply_steps(tensor["steps"], Volume(planes, plan.depth), measured[tensor["id"]])
-    return [_own_size(job, tensor, planes) for tensor, planes in zip(model["outputs"], results)]
+    volumes = [Volume(planes, plan.depth) for planes in results]
+    for tensor, volume in zip(model["outputs"], volumes):
+        operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])
+    made = labelling.finished(model, plan, volumes)
+    return [_own_size(job, tensor, planes) for tensor, planes in zip(model["made"], made)]
 
 
 def _own_size(job, tensor, planes):

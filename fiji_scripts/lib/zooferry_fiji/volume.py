@@ -175,6 +175,13 @@ class Volume(object):
             for plane in planes:
                 plane.copyBits(total, 0, 0, Blitter.DIVIDE)
 
+    def decode(self, declaration):
+        """Turn heads along the channels into labels (one channel), plane by plane."""
+        from . import labelling
+
+        self.planes = labelling.decoded(declaration, self.planes)
+        self.originals = None
+
     def _parts(self, axes):
         width, height = self.planes[0][0].getWidth(), self.planes[0][0].getHeight()
         if ("y" in axes or height == 1) and ("x" in axes or width == 1):
