@@ -24,8 +24,8 @@ def values(title, rows, given=None):
     title : str
         Of the command.
     rows : list of (str, str, default)
-        Key in a macro line, words beside the field, and the default, whose type decides: bool, int or float, text, a
-        list of choices, or FILE.
+        Key in a macro line, words beside the field ("": the key), and the default, whose type decides: bool, int or
+        float, text, a list of choices, or FILE. What was chosen comes again next time, but for the key "path".
     given : dict, optional
         The script's parameters, None for those that were not given.
 
@@ -85,7 +85,7 @@ def repaired(word):
 def _dialog(title, rows):
     dialog = GenericDialog(title)
     for key, words, default in rows:
-        _add(dialog, title, key, "%s: %s" % (key, words) if words else key, default)
+        _add(dialog, title, key, words or key, default)
     dialog.showDialog()
     if dialog.wasCanceled():
         return None
@@ -102,14 +102,15 @@ def _dialog(title, rows):
         field = next(fields[kind])
         read = {"choice": "getSelectedItem", "check": "getState"}.get(kind, "getText")
         found[key] = getattr(field, read)()
-        Prefs.set(_memory(title, key), "%s" % found[key])
+        if key != "path":
+            Prefs.set(_memory(title, key), "%s" % found[key])
     return found
 
 
 def _kind(default):
     if isinstance(default, list):
         return "choice"
-    return {bool: "check", int: "number", float: "number"}.get(type(default), "text")
+    return {bool: "check", int: "number"}.get(type(default), "text")
 
 
 def _memory(title, key):
@@ -123,9 +124,11 @@ def _add(dialog, title, key, label, default):
     elif kind == "choice":
         dialog.addChoice(label, default, old if old in default else default[0])
     elif kind == "number":
-        dialog.addNumericField(label, float(old or default), 0 if isinstance(default, int) else 6)
+        dialog.addNumericField(label, float(old or default), 0)
     elif default is FILE:
         dialog.addFileField(label, old, 34)
+    elif isinstance(default, float):
+        dialog.addStringField(label, old or "%g" % default, 10)
     else:
         dialog.addStringField(label, old or default, 34)
 
@@ -141,8 +144,10 @@ def image(title):
 
 def tell(title, passed, status):
     """Say how a command went: in the log, and in a dialog if it failed where somebody can see it."""
-    if passed or IJ.isMacro() or not ask.has_window():
+    if not ask.has_window():
         IJ.log("%s: %s" % (title, status))
+    elif passed or IJ.isMacro():
+        IJ.log("%s: %s" % (title, status.replace("; ", ";\n    ")))
     else:
         ask.complain(status, title)
     if ask.has_window():

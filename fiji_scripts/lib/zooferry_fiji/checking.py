@@ -18,13 +18,13 @@ def rows():
     from . import asking
 
     names = [name for name, _ in models.installed()]
-    return [("model", "", names + [OTHER]), ("path", "folder or zip", asking.FILE)]
+    return [("model", "", names + [OTHER]), ("path", "or another folder or zip", asking.FILE)]
 
 
 def model_only(chosen):
     """The values of `rows` with the path in the model's place, where that was meant."""
     model, path = chosen
-    return [path if model == OTHER or not model else model]
+    return [path or (model if model != OTHER else "")]
 
 
 def command(word):
@@ -158,12 +158,13 @@ def _judge(tensor, expected, actual):
 def _difference(output, actual, expected):
     from .kernels import load
 
-    result = expected.duplicate()
-    result.setTitle("difference_" + output)
-    for number in range(1, result.getStackSize() + 1):
-        pixels = [comparing.raw_floats(image, number) for image in (actual, expected)]
-        result.getStack().setPixels(load("numbers").difference(*pixels), number)
-    return result
+    subtract = load("numbers").difference
+    planes = {}
+    for number in range(1, expected.getStackSize() + 1):
+        c, z, t = [place - 1 for place in expected.convertIndexToPosition(number)]
+        planes[c, z, t] = subtract(*[comparing.raw_floats(image, number) for image in (actual, expected)])
+    width, height = expected.getWidth(), expected.getHeight()
+    return _image("difference_" + output, planes, lambda values: FloatProcessor(width, height, values))
 
 
 def _set_ranges(images, verdict):

@@ -236,11 +236,11 @@ def rows():
     titles += [title for title in WindowManager.getImageTitles() or [] if title not in titles]
     titles = titles or [""]
     return [
-        ("actual", "the image to judge", titles),
-        ("expected", "the image it should equal", titles[1:] + titles[:1]),
-        ("rtol", "allowed part of |expected|", RTOL),
-        ("atol", "allowed in any case", ATOL),
-        ("allowed", "ppm of the values that may disagree", 0.0),
+        ("actual", "image to judge (actual)", titles),
+        ("expected", "image it should equal (expected)", titles[1:] + titles[:1]),
+        ("rtol", "allowed part of |expected| (rtol)", RTOL),
+        ("atol", "allowed in any case (atol)", ATOL),
+        ("allowed", "values that may disagree (ppm)", 0.0),
     ]
 
 

@@ -12,7 +12,7 @@
 from zooferry_fiji import ask, asking, ending, installing
 
 TITLE = "Install Zooferry Model"
-ROWS = [("model", "zip or folder of a package", asking.FILE), ("replace", "another model of this name", False)]
+ROWS = [("model", "zip or folder of a package", asking.FILE), ("replace", "replace another model of this name", False)]
 
 module = globals().get("org.scijava.script.ScriptModule")
 chosen = asking.values(TITLE, ROWS, globals())
