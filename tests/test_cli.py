@@ -261,7 +261,7 @@ def test_all_images_and_the_engine_reach_one_imagej(tiny_zip, tmp_path, monkeypa
 
     asked = []
 
-    def run_images(package, images, out, *, tile, engine):
+    def run_images(package, images, out, *, tile, engine):  # noqa: ARG001
         assert package.is_dir()
         out.mkdir()
         asked.append((images, engine))

@@ -14,7 +14,11 @@ from zooferry.networks import rcan, unet
 
 ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.UNet": unet.UNet,
+    "unet.LaplaceUNet": unet.LaplaceUNet,
+    "unet.LaplaceEnsemble": unet.LaplaceEnsemble,
     "unet.PercentileUNet": unet.PercentileUNet,
+    "unet.PercentileLaplaceUNet": unet.PercentileLaplaceUNet,
+    "unet.PercentileLaplaceEnsemble": unet.PercentileLaplaceEnsemble,
     "rcan.RCAN": rcan.RCAN,
 }
 

@@ -20,6 +20,7 @@ LOSSES = {
     "rcan": "mean absolute error",
     "n2n": "mean squared error",
 }
+LAPLACE = "negative log likelihood of a Laplace distribution for every pixel"
 
 
 def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +61,10 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
             "residual channel attention network: {num_residual_groups} groups of {num_residual_blocks} blocks, "
             "{num_channels} channels, channel reduction {channel_reduction_ratio}"
         )
+    if "Laplace" in network["architecture"]:
+        kind, words = f"probabilistic {kind}", f"{words}, predicting mean and scale of a Laplace distribution"
+    if "members" in a:  # the format allows 32 letters for the kind
+        kind, words = f"ensemble of {a['members']} U-Nets", f"{a['members']} times: {words}"
     skip = "residual" if a["residual"] else "not residual"
     said = f"{words.format(**a)}, {skip}; see {network['architecture'].partition('.')[0]}.py"
     return {"architecture_type": f"{dims}D {kind}", "architecture_description": said}
@@ -71,10 +76,10 @@ def _training(content: Mapping[str, Any], settings: Settings, files: list[dict[s
     return {
         "training_preprocessing": f"{', '.join(steps)}; random patches; {augmentation}",
         "training_epochs": _epochs(content, settings, files),
-        "training_batch_size": settings.batch,
+        "training_batch_size": settings.patches_per_step,
         "initial_learning_rate": settings.learning_rate,
         "learning_rate_schedule": "linear warm-up, then a half cosine down to 1 %",
-        "loss_function": LOSSES[content["method"]],
+        "loss_function": LAPLACE if getattr(settings, "probabilistic", False) else LOSSES[content["method"]],
         "loss_function_kwargs": {},
         "optimizer": "torch.optim.AdamW",
         "optimizer_kwargs": {"weight_decay": settings.weight_decay, "betas": [0.9, 0.99]},
@@ -85,7 +90,7 @@ def _training(content: Mapping[str, Any], settings: Settings, files: list[dict[s
 
 def _epochs(content: Mapping[str, Any], settings: Settings, files: list[dict[str, Any]]) -> float:
     """How often the training pixels were seen on average."""
-    seen = content.get("steps", 0) * settings.batch * math.prod(patch_sides(settings, int(content["dims"])))
+    seen = content.get("steps", 0) * settings.patches_per_step * math.prod(patch_sides(settings, int(content["dims"])))
     pixels = sum(math.prod(f["shape"]) for f in files if f["role"] == "training") / int(content["channels"][0])
     return float(round(seen / pixels, 2))
 

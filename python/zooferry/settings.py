@@ -95,6 +95,11 @@ class Settings:
             step = 2**self.depth
             self._require(name, getattr(self, name) % step == 0, f"a multiple of {step} (2 to the power of depth)")
 
+    @property
+    def patches_per_step(self) -> int:
+        """Patches that a training step draws; the ensembles of a method draw a batch for each member."""
+        return self.batch
+
     def _require(self, name: str, fine: bool, allowed: str) -> None:
         if not fine:
             raise ZooferryError(f"setting {name} is {getattr(self, name)}; allowed: {allowed}")

@@ -100,7 +100,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             rate = learning_rate(settings, progress, seconds)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            arrays = data.training.draw(settings.batch, rng)
+            arrays = data.training.draw(settings.patches_per_step, rng)
             if settings.augment:
                 arrays = flip_and_turn(arrays, rng)
             loss = method.loss(model, arrays, settings, rng)
@@ -171,7 +171,7 @@ def _validate(
         rng = np.random.default_rng(settings.seed + 1)
         model.eval()
         with torch.no_grad():
-            batches = [data.validation.draw(settings.batch, rng) for _ in range(VALIDATION_BATCHES)]
+            batches = [data.validation.draw(settings.patches_per_step, rng) for _ in range(VALIDATION_BATCHES)]
             loss = float(np.mean([float(method.loss(model, b, settings, rng)) for b in batches]))
         model.train()
     row = {"step": progress.step, "seconds": round(progress.elapsed, 2), "learning_rate": rate}

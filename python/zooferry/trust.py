@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from zooferry.package import OpenPackage
 
 NETWORKS = Path(__file__).parent / "networks"
-OWN_ARCHITECTURES = {"UNet": NETWORKS / "unet.py", "RCAN": NETWORKS / "rcan.py"}  # callable -> the file that has it
+UNETS = ("UNet", "LaplaceUNet", "LaplaceEnsemble")
+OWN_ARCHITECTURES = {  # callable -> the file that has it
+    **dict.fromkeys([*UNETS, *[f"Percentile{name}" for name in UNETS]], NETWORKS / "unet.py"),
+    "RCAN": NETWORKS / "rcan.py",
+}
 STATE_DICT = "pytorch_state_dict"
 
 

@@ -1,6 +1,8 @@
 """CARE: content-aware restoration from registered pairs (Weigert et al. 2018).
 
 A residual U-Net is trained with the mean absolute error on percentile-normalised patches that hold foreground.
+Probabilistic CARE predicts a Laplace distribution for every pixel and is trained with its negative log likelihood; of
+an ensemble every member sees batches of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import numpy as np
 import torch
 
 from zooferry.methods import Scalings
+from zooferry.methods.outputs import RESTORED, Output
 from zooferry.methods.tensors import as_tensor, fitting_layout
-from zooferry.networks.unet import UNet
+from zooferry.networks.unet import LaplaceEnsemble, LaplaceUNet, UNet
 from zooferry.normalization import percentile_operations
 from zooferry.settings import Settings
 
@@ -29,6 +32,10 @@ class CareSettings(Settings):
         Percentiles (0-100) of every image and target that become 0 and 1.
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
+    probabilistic : bool
+        Predict a Laplace distribution: outputs `restored` (its mean) and `scale`.
+    members : int
+        Networks of an ensemble, trained in one run; 2 or more need `probabilistic` and add the output `disagreement`.
     degrade : mapping, optional
         Make the noisy images from clean ones while training, see `zooferry.degrading.read_degradation`.
     """
@@ -38,6 +45,8 @@ class CareSettings(Settings):
     low: float = 2.0
     high: float = 99.8
     foreground: float = 0.2
+    probabilistic: bool = False
+    members: int = 1
     degrade: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -45,40 +54,70 @@ class CareSettings(Settings):
         super().__post_init__()
         self._require("low", 0 <= self.low < self.high, "0 to less than high")
         self._require("high", self.high <= 100, "more than low, up to 100")
+        self._require("members", 1 <= self.members <= 64, "1 to 64")
+        self._require("members", self.members == 1 or self.probabilistic, "1, or more with probabilistic=true")
+
+    @property
+    def patches_per_step(self) -> int:
+        """See :class:`Settings`."""
+        return self.batch * self.members
 
 
 SETTINGS = CareSettings
+NETWORKS = {"one": UNet, "distribution": LaplaceUNet, "mixture": LaplaceEnsemble}
+OUTPUTS = (
+    Output(description="restored image: the mean of the predicted distribution"),
+    Output("scale", "scale of the predicted Laplace distribution, in the units of `restored`", "scale"),
+    Output("disagreement", "how much the networks of the ensemble disagree: 0 not at all, 1 fully", "fraction"),
+)
 
 
 def scalings(settings: CareSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
     """Percentiles of each image; the output stays in the target's normalised units (0 dark, 1 bright)."""
     scale = percentile_operations(settings.low, settings.high, axes)
-    return Scalings(preprocessing=scale, postprocessing=(), target=scale)
+    outputs = {"one": RESTORED, "distribution": OUTPUTS[:2], "mixture": OUTPUTS}[_kind(settings)]
+    return Scalings(preprocessing=scale, postprocessing=(), target=scale, outputs=outputs)
+
+
+def _kind(settings: CareSettings) -> str:
+    if settings.members > 1:
+        return "mixture"
+    return "distribution" if settings.probabilistic else "one"
 
 
 def network_arguments(settings: CareSettings, dims: int, in_channels: int, out_channels: int) -> dict[str, object]:
-    """Arguments of :class:`~zooferry.networks.unet.UNet`."""
-    return {
+    """Arguments of the class in `NETWORKS`."""
+    members: dict[str, object] = {"members": settings.members} if settings.members > 1 else {}
+    return members | {
         "dims": dims, "in_channels": in_channels, "out_channels": out_channels, "width": settings.width,
         "depth": settings.depth, "kernel": settings.kernel, "residual": in_channels == out_channels,
     }  # fmt: skip
 
 
 def build_network(settings: CareSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
-    """A fresh residual U-Net."""
-    network = UNet(**network_arguments(settings, dims, in_channels, out_channels))  # type: ignore[arg-type]
+    """A fresh residual U-Net, a probabilistic one, or several of these."""
+    kind: Any = NETWORKS[_kind(settings)]
+    network: torch.nn.Module = kind(**network_arguments(settings, dims, in_channels, out_channels))
     return fitting_layout(network, dims)
 
 
 def loss(
     network: torch.nn.Module,
     arrays: tuple[np.ndarray, ...],
-    settings: CareSettings,  # noqa: ARG001
+    settings: CareSettings,
     rng: np.random.Generator,  # noqa: ARG001
 ) -> torch.Tensor:
-    """Mean absolute error between restoration and target, both B C (Z) Y X."""
+    """Mean absolute error between restoration and target, both B C (Z) Y X; or :func:`laplace_loss`."""
     images, targets = (as_tensor(a, network) for a in arrays)
-    return torch.nn.functional.l1_loss(network(images), targets)
+    if not settings.probabilistic:
+        return torch.nn.functional.l1_loss(network(images), targets)
+    mean, scale = network(images, apart=True) if settings.members > 1 else network(images)
+    return laplace_loss(mean, scale, targets)
+
+
+def laplace_loss(mean: torch.Tensor, scale: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean negative log likelihood of the targets, all B C (Z) Y X (Weigert 2018, probabilistic CARE)."""
+    return torch.mean((targets - mean).abs() / scale + torch.log(2 * scale))
 
 
 def foreground(settings: CareSettings) -> float:

@@ -1,4 +1,4 @@
-"""U-Net for restoration in two or three dimensions, without normalisation layers.
+"""U-Net for restoration in two or three dimensions, without normalisation layers; what it makes of uncertainty.
 
 This file imports torch and the standard library only, because it is shipped inside every package as the source of
 its architecture.
@@ -7,9 +7,22 @@ its architecture.
 from __future__ import annotations
 
 import itertools
+import math
+from typing import Any
 
 import torch
 from torch import nn
+
+SMALLEST_SCALE = 1e-3  # of a Laplace distribution, in the network's units
+# nodes and weights on 0 ... 1 of Gauss-Legendre with 6 points, for the upper half of a distribution; worst error of the
+# disagreement in 400 random mixtures of 2 to 5 members: 0.03, root mean square 0.003
+_NODES = (
+    (0.033765242898424, 0.085662246189585), (0.169395306766868, 0.180380786524069),
+    (0.380690406958402, 0.233956967286346), (0.619309593041598, 0.233956967286346),
+    (0.830604693233132, 0.180380786524069), (0.966234757101576, 0.085662246189585),
+)  # fmt: skip
+# deviations from a member's mean in its scales, -log(node) on either side, each with half the weight
+QUADRATURE = tuple((side * -math.log(node), weight / 2) for node, weight in _NODES for side in (-1, 1))
 
 
 class UNet(nn.Module):
@@ -68,6 +81,11 @@ class UNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Restore a batch B C (Z) Y X whose spatial sizes are multiples of 2**depth."""
+        restored: torch.Tensor = self.last(self.features(image))
+        return image + restored if self.residual else restored
+
+    def features(self, image: torch.Tensor) -> torch.Tensor:
+        """What the last convolution sees: `width` channels of the image's size."""
         features = image
         skipped = []
         for block in self.down:
@@ -78,12 +96,108 @@ class UNet(nn.Module):
         for block in self.up:
             features = torch.cat((self.grow(features), skipped.pop()), dim=1)
             features = block(features)
-        restored: torch.Tensor = self.last(features)
-        return image + restored if self.residual else restored
+        found: torch.Tensor = features
+        return found
 
 
-class PercentileUNet(UNet):
-    """A U-Net that scales its raw input by percentiles of the whole image itself.
+class LaplaceUNet(UNet):
+    """A U-Net that predicts a Laplace distribution for every pixel (Weigert 2018, probabilistic CARE).
+
+    Its last convolution has twice the output's channels: those of the mean, then those of the scale.
+
+    Parameters
+    ----------
+    **arguments
+        Of :class:`UNet`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        channels, width = self.last.out_channels, self.last.in_channels
+        self.last = type(self.last)(width, 2 * channels, 1)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        if self.residual:
+            nn.init.zeros_(self.last.weight)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        """Mean and scale (above 0), each B C (Z) Y X, of a batch as :class:`UNet` takes it."""
+        mean, scale = torch.chunk(self.last(self.features(image)), 2, dim=1)
+        scale = nn.functional.softplus(scale) + SMALLEST_SCALE
+        return (image + mean if self.residual else mean), scale
+
+
+class LaplaceEnsemble(nn.Module):
+    """Several :class:`LaplaceUNet` as one network, whose prediction is the mixture of theirs (Weigert 2018).
+
+    Parameters
+    ----------
+    members : int
+        How many, 2 or more.
+    **arguments
+        Of each, see :class:`UNet`.
+    """
+
+    def __init__(self, members: int = 4, **arguments: Any) -> None:
+        super().__init__()
+        if members < 2:
+            raise ValueError(f"members is {members}; an ensemble has 2 or more")
+        self.members = nn.ModuleList([LaplaceUNet(**arguments) for _ in range(members)])
+
+    def forward(self, image: torch.Tensor, apart: bool = False) -> tuple[torch.Tensor, ...]:
+        """Mean, scale and disagreement (see :func:`mixture`), each B C (Z) Y X.
+
+        With `apart`, each member sees a part of the batch of its own, and mean and scale are theirs, B C (Z) Y X: for
+        training.
+        """
+        count = len(self.members)
+        parts = image.chunk(count) if apart else [image] * count
+        found = [member(part) for member, part in zip(self.members, parts, strict=True)]
+        means, scales = [mean for mean, _ in found], [scale for _, scale in found]
+        if apart:
+            return torch.cat(means), torch.cat(scales)
+        return mixture(torch.stack(means), torch.stack(scales))
+
+
+def mixture(means: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The equal mixture of M Laplace distributions p_1 ... p_M for every pixel.
+
+    Parameters
+    ----------
+    means, scales : Tensor
+        M B C (Z) Y X.
+
+    Returns
+    -------
+    mean : Tensor
+        Of the mixture.
+    scale : Tensor
+        The mixture's mean absolute deviation from that mean; a single Laplace distribution's is its scale, and of
+        all Laplace distributions at that mean the one with this scale is the closest (in the Kullback-Leibler sense).
+    disagreement : Tensor
+        ``sum_m KL(p_m || mixture) / (M log M)``, 0 to 1. It equals 1 - E[H] / log M, where H is the entropy of
+        p_m(x) / sum_j p_j(x) and x is drawn from the mixture; that form keeps its limits under any quadrature. Here:
+        Gauss-Legendre in the distribution function of each member.
+    """
+    count = means.shape[0]
+    mean = means.mean(0)
+    away = (means - mean).abs()
+    scale = (away + scales * torch.exp(-away / scales)).mean(0)
+    logs = torch.log(scales)
+    entropy = torch.zeros_like(mean)
+    for m in range(count):
+        for deviation, weight in QUADRATURE:
+            x = means[m] + deviation * scales[m]
+            # logarithm of p_j(x) / p_m(x), so that nothing overflows and one of them is 0
+            ratio = logs[m] + abs(deviation) - logs - (x - means).abs() / scales
+            parts = torch.exp(ratio)
+            total = parts.sum(0)
+            entropy = entropy + weight * (torch.log(total) - (parts * ratio).sum(0) / total)
+    disagreement = 1 - entropy / (count * math.log(count))
+    return mean, scale, disagreement.clamp(0, 1)
+
+
+class _Percentiles(nn.Module):
+    """A network that scales its raw input by percentiles of the whole image itself.
 
     For hosts whose own percentiles differ (JDLL takes them without interpolation). A tile has other percentiles than
     its image, so it must see whole images.
@@ -95,18 +209,30 @@ class PercentileUNet(UNet):
     eps : float
         Added to their difference.
     **arguments
-        Of :class:`UNet`.
+        Of the network.
     """
 
-    def __init__(self, low: float, high: float, eps: float = 1e-6, **arguments: int) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
+    def __init__(self, low: float, high: float, eps: float = 1e-6, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.low, self.high, self.eps = low, high, eps
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Restore a batch B C (Z) Y X of raw grey values; each image is scaled by itself."""
+    def forward(self, image: torch.Tensor) -> Any:
+        """The network's outputs for a batch B C (Z) Y X of raw grey values; each image is scaled by itself."""
         values = torch.sort(image.flatten(1), dim=1)[0]
         low, high = (_percentile(values, q).reshape([-1] + [1] * (image.dim() - 1)) for q in (self.low, self.high))
         return super().forward((image - low) / (high - low + self.eps))
+
+
+class PercentileUNet(_Percentiles, UNet):
+    """See :class:`_Percentiles` and :class:`UNet`."""
+
+
+class PercentileLaplaceUNet(_Percentiles, LaplaceUNet):
+    """See :class:`_Percentiles` and :class:`LaplaceUNet`."""
+
+
+class PercentileLaplaceEnsemble(_Percentiles, LaplaceEnsemble):  # type: ignore[misc]
+    """See :class:`_Percentiles` and :class:`LaplaceEnsemble`."""
 
 
 def _percentile(values: torch.Tensor, percent: float) -> torch.Tensor:
