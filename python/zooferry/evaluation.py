@@ -14,6 +14,8 @@ import xarray as xr
 
 from zooferry import __version__
 from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, verdict, with_few_pictures
+from zooferry.calibration import Calibration, calibrate_image, together
+from zooferry.comparison import short_number
 from zooferry.degradation import enlarge
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, write_json, write_text
@@ -22,7 +24,7 @@ from zooferry.methods.classical import best_gaussian, gaussian
 from zooferry.metrics import RestorationScore, score
 from zooferry.package import open_model
 from zooferry.report import EvaluatedImage, EvaluationReport, write_evaluation_report
-from zooferry.restoring import restore_image
+from zooferry.restoring import restore_outputs
 
 Say = Callable[[str], None]
 SCORES = {"NRMSE": "nrmse", "PSNR": "psnr", "SSIM": "ssim"}
@@ -174,12 +176,15 @@ def evaluate_model(
         See :func:`read_pairs`; the model does not fit the images.
     """
     pairs = read_pairs(images, targets)
-    results = []
+    found_outputs, calibrations = [], []
     with open_model(model) as opened:
-        name = opened.name
+        name, first = opened.name, next(iter(opened.outputs))
         for number, pair in enumerate(pairs, start=1):
-            results.append(restore_image(opened, pair.noisy))
+            found_outputs.append(restore_outputs(opened, pair.noisy))
+            calibrations.append(calibrate_image(opened, pair.clean, found_outputs[-1]))
             say(f"restored {number} of {len(pairs)}  {pair.name}")
+    results = [outputs[first] for outputs in found_outputs]
+    further = [{key: image for key, image in outputs.items() if key != first} for outputs in found_outputs]
     classical = baselines_for(pairs, baselines, say=say) if baselines else BaselineResults({}, {})
     found = compare_candidates(pairs, {**classical.candidates, "restored": results})
     report = EvaluationReport(
@@ -190,23 +195,57 @@ def evaluate_model(
     if classical.names:
         report = with_few_pictures(report, classical.names)
         report = replace(report, about={"verdict": verdict(report, classical.names), **report.about})
+    report = _with_uncertainty(report, further, calibrations)
     make_folder(out)
-    for pair, result in zip(pairs, results, strict=True):
-        write_image(out / "restored" / f"{Path(pair.name).stem}.tif", result)
+    for pair, result, others in zip(pairs, results, further, strict=True):
+        stem = Path(pair.name).stem
+        write_image(out / "restored" / f"{stem}.tif", result)
+        for key, image in others.items():
+            write_image(out / "restored" / f"{stem}_{key}.tif", image)
     write_json(out / "metrics.json", metrics(report) | {"model": str(model), "zooferry": __version__})
     write_text(out / "metrics.csv", metrics_csv(report))
     write_evaluation_report(out / "report.html", report)
     return report
 
 
+def _with_uncertainty(
+    report: EvaluationReport, further: Sequence[Mapping[str, xr.DataArray]], calibrations: Sequence[Calibration | None]
+) -> EvaluationReport:
+    """The report with the further outputs of the model, their means, and the calibration of all images together."""
+    images = [
+        replace(image, maps={key: _picture(found) for key, found in outputs.items()})
+        for image, outputs in zip(report.images, further, strict=True)
+    ]
+    about = {
+        f"mean {key}": short_number(float(np.mean([found[key].values.mean(dtype=np.float64) for found in further])))
+        for key in (further[0] if further else ())
+    }
+    parts = [part for part in calibrations if part is not None]
+    calibration = together(parts) if parts else None
+    if calibration:
+        about["calibration"] = calibration.sentence()
+    return replace(report, images=tuple(images), about={**report.about, **about}, calibration=calibration)
+
+
 def metrics(report: EvaluationReport) -> dict[str, Any]:
-    """``{"mean": {candidate: {NRMSE, PSNR, SSIM}}, "images": {file: {candidate: ...}}}``."""
+    """``{"mean": {candidate: {NRMSE, PSNR, SSIM}}, "images": {file: {candidate: ...}}}``.
+
+    A model that predicts distributions adds ``"calibration": {"ECE": ..., "curve": ...}``, further outputs their means.
+    """
     mean = {c: {label: report.mean(c, f) for label, f in SCORES.items()} for c in report.candidates}
     images = {
         image.name: {c: {label: getattr(s, f) for label, f in SCORES.items()} for c, s in image.scores.items()}
         for image in report.images
     }
-    return {"mean": mean, "images": images, "about": dict(report.about)}
+    found = {"mean": mean, "images": images, "about": dict(report.about)}
+    maps = {
+        image.name: {key: float(a.mean(dtype=np.float64)) for key, a in image.maps.items()} for image in report.images
+    }
+    if any(maps.values()):
+        found["means_of_further_outputs"] = maps
+    if report.calibration:
+        found["calibration"] = report.calibration.to_json()
+    return found
 
 
 def metrics_csv(report: EvaluationReport) -> str:
@@ -226,4 +265,5 @@ def score_table(report: EvaluationReport) -> str:
     lines = [f"{'mean of ' + str(len(report.images)):14} {'NRMSE':>8} {'PSNR':>8} {'SSIM':>8}"]
     for candidate, scores in metrics(report)["mean"].items():
         lines.append(f"{candidate:14} {scores['NRMSE']:8.4f} {scores['PSNR']:8.2f} {scores['SSIM']:8.4f}")
+    lines += [report.calibration.sentence()] if report.calibration else []
     return "\n".join(lines)

@@ -89,10 +89,19 @@ def image_row(image: EvaluatedImage) -> PictureRow:
         columns.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
         errors.append(difference_pictures(f"{name} − reference", fitted[name] - reference, limit=limit))
     columns.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
+    maps = [_map(name, array[cut], pixel) for name, array in image.maps.items()]
     lines = [line for pair in zip(_lines(columns), _lines(errors), strict=True) for line in (pair[0], (*pair[1], None))]
     remark = "Restored images are fitted to the reference by gain and offset, as for the scores."
     remark += " In error maps red is too bright."
+    lines += [(*line, *[None] * (len(columns) - len(line))) for line in _lines(maps)]
     return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines))
+
+
+def _map(name: str, array: Array, pixel: tuple[float, str]) -> list[Picture]:
+    """A further output of the model, from 0 to its brightest parts."""
+    high = contrast_window(array)[1]
+    caption = f"mean {short_number(float(array.mean()))}, largest {short_number(float(array.max()))}"
+    return grey_pictures(name, array, window=(0.0, high if high > 0 else 1.0), caption=caption, pixel=pixel)
 
 
 def host_difference_row(difference: HostDifference) -> PictureRow:

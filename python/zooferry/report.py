@@ -18,6 +18,7 @@ from zooferry.profiles.findings import LintFinding
 from zooferry.tolerance import STATUS as TOLERATED
 
 if TYPE_CHECKING:
+    from zooferry.calibration import Calibration
     from zooferry.figures import PictureRow
     from zooferry.metrics import RestorationScore
 
@@ -148,6 +149,8 @@ class EvaluatedImage:
         Along x in `unit`; 0 if it is not known.
     unit : str
         For example ``"micrometer"``.
+    maps : mapping
+        The model's further outputs, such as `scale`: name -> array of the same shape.
     """
 
     name: str
@@ -156,15 +159,20 @@ class EvaluatedImage:
     scores: Mapping[str, RestorationScore]
     pixel_size: float = 0.0
     unit: str = ""
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationReport:
-    """Scores of several candidates on held-out images; `about` are lines of the page's head: what -> value."""
+    """Scores of several candidates on held-out images; `about` are lines of the page's head: what -> value.
+
+    `calibration` is that of the predicted distributions, None where the model predicts none.
+    """
 
     title: str
     images: tuple[EvaluatedImage, ...]
     about: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @property
     def candidates(self) -> tuple[str, ...]:
