@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import plain_imagej
 import pytest
+import real_fiji
 import tifffile
 import yaml
 from make_packages import make_package
@@ -247,3 +248,32 @@ def test_a_full_disk_and_a_read_only_folder(home: Path, package: Path, tmp_path:
         names = sorted(path.name for path in (full / "out").iterdir())
         assert names == ["0.tif", "1.tif", "zooferry_results.csv", "zooferry_results.json"]
         assert answer.code == 1
+
+
+@pytest.mark.fiji
+def test_in_fiji_with_bioformats(package: Path, tmp_path: Path) -> None:
+    # Bio-Formats makes the pixels of a .fake from its name; an OME-TIFF of three frames keeps them as frames
+    fiji = real_fiji.copy_fiji(tmp_path)
+    source, target = tmp_path / "r\u00e4w \u4e2d", tmp_path / "out"
+    source.mkdir()
+    (source / "cells&series=2&sizeX=40&sizeY=32&sizeT=2.fake").write_bytes(b" ")
+    tifffile.imwrite(source / "movie.ome.tif", noise(3, 32, 40), metadata={"axes": "TYX", "PhysicalSizeX": 0.25})
+    tifffile.imwrite(source / "plain.tif", noise(32, 40), imagej=True)
+    (source / "broken.czi").write_bytes(b"ZISRAWFILE" + bytes(range(200)))
+    script = str(fiji / "scripts" / "Plugins" / "Zooferry" / "Run_Zooferry_Model_on_Folder.py")
+    settings = f'input="{source}",output="{target}",model="{package}",exit=true,pattern="*.tif;*.fake'
+    code, output = real_fiji.headless(fiji, ["--run", script, settings + ';*.czi"'])
+    found = {row["file"].split("&")[0]: row for row in rows(target)}
+    assert code == 1, output
+    assert "3 ok, 1 failed" in output
+    assert "Bio-Formats cannot read it" in found["broken.czi"]["message"]
+    assert [found["movie.ome.tif"][key] for key in ("channels", "slices", "frames")] == ["1", "1", "3"]
+    assert found["cells"]["results"].count("_series") == 2
+    for name in found["cells"]["results"].split("|"):
+        with tifffile.TiffFile(target / name) as file:
+            assert file.series[0].axes == "TYX"
+            assert file.series[0].shape == (2, 32, 40)
+    (source / "broken.czi").unlink()
+    code, output = real_fiji.headless(fiji, ["--run", script, settings + '"'])
+    assert code == 0, output
+    assert "3 ok, 0 failed" in output

@@ -5,7 +5,7 @@ import os
 from ij import IJ
 from ij.io import FileSaver, Opener, TiffDecoder
 from java.io import File, IOException, RandomAccessFile
-from java.lang import Class, ClassNotFoundException, Thread
+from java.lang import Class, ClassNotFoundException, Thread, Throwable
 
 from . import integrity
 from .errors import ZooferryError
@@ -101,7 +101,7 @@ def _open_bioformats(path):
     options.setAutoscale(False)
     try:
         return list(BF.openImagePlus(options))
-    except Exception as problem:  # noqa: BLE001 - of every reader in Bio-Formats
+    except Throwable as problem:  # of every reader in Bio-Formats
         raise ZooferryError("Bio-Formats cannot read it: %s" % words(problem))
 
 
