@@ -79,6 +79,12 @@ def _fiji(package: Path, scratch: Path) -> HostRun:
     return fiji.run(package, scratch)
 
 
+def _deepimagej(package: Path, scratch: Path) -> HostRun:
+    from zooferry.hosts import deepimagej
+
+    return deepimagej.run(package, scratch)
+
+
 HOSTS: dict[str, Host] = {
     "core-pytorch": _core_pytorch,
     "core-torchscript": _core_torchscript,
@@ -87,4 +93,5 @@ HOSTS: dict[str, Host] = {
     "torchscript": _torchscript,
     "imagej": _imagej,
     "fiji": _fiji,
+    "deepimagej": _deepimagej,
 }

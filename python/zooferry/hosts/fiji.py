@@ -190,6 +190,8 @@ def _entry(run: Run) -> dict[str, Any]:
     with open_package(run.package) as package:
         outputs = [tensor.id for tensor in package.outputs]
         inputs = len(package.inputs)
+        labels = bool(((package.content.get("config") or {}).get("zooferry") or {}).get("instances"))
+    outputs += ["labels"] if labels else []
     name = run.images[0].name
     return {
         "package": str(run.package.resolve()),
@@ -197,6 +199,7 @@ def _entry(run: Run) -> dict[str, Any]:
         "unsupported": f"the macro line takes one image, and the model takes {inputs}" if inputs > 1 else "",
         "out": str(run.out.resolve()),
         "tile": run.tile or 0,
+        "heads": "yes" if labels else "",  # else the outputs of which labels were made are not shown
         "titles": dict(zip(outputs, titles(name, outputs), strict=True)),
     }
 

@@ -87,7 +87,7 @@ def _open(gateway: Any, path: Path, scratch: Path) -> None:
 def _lines(run: dict[str, Any], parts: dict[str, Path]) -> str:
     """The macro that follows ``open``: run, then select and save each result; it returns the Info of the last."""
     options = f"model=[{run['package']}]"
-    options += "".join(f" {key}={run[key]}" for key in ("tile", "threads", "engine") if run[key])
+    options += "".join(f" {key}={run[key]}" for key in ("tile", "threads", "engine", "heads") if run[key])
     lines = [f'run("Run Zooferry Model", {_quoted(options)});']
     for output, title in run["titles"].items():
         lines.append(f'if (!isOpen({_quoted(title)})) return "";')

@@ -49,6 +49,17 @@ HEADLESS = (
     "-Dai.djl.offline=true",  # DJL would look for newer natives on the network
     "-DOPT_OUT_TRACKING=true",  # and report that it was used
 )
+# (system, ARM) -> launchers within Fiji's folder, the new ones first
+FIJI_LAUNCHERS = {
+    ("Linux", False): ("fiji-linux-x64", "ImageJ-linux64"),
+    ("Linux", True): ("fiji-linux-arm64",),
+    ("Darwin", False): ("Fiji.app/Contents/MacOS/fiji-macos-x64", "Contents/MacOS/ImageJ-macosx"),
+    ("Darwin", True): ("Fiji.app/Contents/MacOS/fiji-macos-arm64", "Contents/MacOS/ImageJ-macosx"),
+    ("Windows", False): ("fiji-windows-x64.exe", "ImageJ-win64.exe"),
+    ("Windows", True): ("fiji-windows-arm64.exe",),
+}
+FIJI_FOLDERS = ("plugins.dir", "imagej.dir", "ij.dir", "fiji.dir", "scijava.app.directory")
+FIJI_MAIN = "net.imagej.Main"
 NO_PYIMAGEJ = "pyimagej is not installed: pip install 'zooferry[fiji]'"
 
 
@@ -164,6 +175,25 @@ def start_fiji(folder: Path) -> Any:
     finally:
         os.chdir(before)
     return gateway
+
+
+def fiji_command(folder: Path) -> list[str]:
+    """The command that starts a Fiji headless, without its arguments: its own launcher, new or old, else java."""
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    for place in FIJI_LAUNCHERS.get((platform.system(), arm), ()):
+        for launcher in (folder / place, folder.parent / place):
+            if launcher.is_file():
+                return [str(launcher), "--headless"]
+    jars = [str(folder / part / "*") for part in ("jars", "jars/bio-formats", "plugins")]
+    java = find_java().home / "bin" / "java"
+    return [
+        str(java),
+        *HEADLESS,
+        *(f"-D{key}={folder}" for key in FIJI_FOLDERS),
+        "-cp",
+        os.pathsep.join(jars),
+        FIJI_MAIN,
+    ]
 
 
 def _jars(endpoints: Sequence[str]) -> list[Path]:

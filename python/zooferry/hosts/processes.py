@@ -21,7 +21,7 @@ TOGETHER = (
     ("onnx",),
     ("torchscript",),
     ("imagej",),
-    ("fiji",),
+    ("fiji", "deepimagej"),
 )
 POLL_SECONDS = 0.05
 
