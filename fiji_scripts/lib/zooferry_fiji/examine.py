@@ -101,7 +101,7 @@ def _names(folder):
 
 def _zooferry():
     here = os.path.dirname(os.path.abspath(__file__))
-    if not isinstance(here, type("")):  # bytes in Jython, which it cannot join with text beyond ASCII
+    if isinstance(here, bytes):  # in Jython, which it cannot join with text beyond ASCII
         here = here.decode("utf-8")
     path = os.path.join(here, "manifest.json")
     if not os.path.isfile(path):
