@@ -7,7 +7,7 @@ from ij.gui import Overlay
 from ij.io import RoiEncoder
 from ij.measure import Measurements, ResultsTable
 from ij.plugin.filter import ThresholdToSelection
-from ij.process import LUT, ImageProcessor, ImageStatistics, ShortProcessor
+from ij.process import LUT, ImageProcessor, ImageStatistics
 from jarray import zeros
 from java.awt import Color
 from java.io import FileOutputStream, IOException
@@ -26,9 +26,9 @@ def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
     Parameters
     ----------
     image : ImagePlus
-        32 bit, one channel, 0 where there is no object; with the calibration of its source. Changed in place: 16 bit
-        up to 65,535 objects, coloured, shown from 0 to the highest label. ImageJ has 256 colours, so that of more than
-        511 objects the first ones are black.
+        One channel of whole numbers, 0 where there is no object; with the calibration of its source. Changed in place:
+        16 bit up to 65,535 objects, else 32 bit, coloured, shown from 0 to the highest label. ImageJ has 256 colours,
+        so that of more than 511 objects the first ones are black.
     source : ImagePlus
         Whose first channel is measured.
     overlay : bool
@@ -45,9 +45,8 @@ def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
     ResultsTable or None
         One row per object and plane.
     """
-    highest = _number(image, unique)
-    if highest <= LARGEST_16_BIT:
-        _to_16_bit(image)
+    planes, highest = _numbered(image, unique)
+    _set_planes(image, planes, highest <= LARGEST_16_BIT)
     colour(image, highest)
     if not (overlay or roi_zip or table):
         return None
@@ -66,21 +65,22 @@ def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
     return rows
 
 
-def _number(image, unique):
-    # the highest label
-    stack, kernel, highest, last = image.getStack(), kernels.load("regions"), 0, 0
+def _numbered(image, unique):
+    # float[] of each plane, and the highest label
+    stack, kernel, planes, highest, last = image.getStack(), kernels.load("regions"), [], 0, 0
     for index in range(1, stack.getSize() + 1):
-        last = kernel.shift(stack.getProcessor(index).getPixels(), last if unique else 0)
+        plane = stack.getProcessor(index)
+        planes.append((plane if plane.getBitDepth() == 32 else plane.convertToFloatProcessor()).getPixels())
+        last = kernel.shift(planes[-1], last if unique else 0)
         highest = max(highest, last)
-    return highest
+    return planes, highest
 
 
-def _to_16_bit(image):
+def _set_planes(image, planes, short):
     old, kernel = image.getStack(), kernels.load("regions")
     stack = ImageStack(old.getWidth(), old.getHeight())
-    for index in range(1, old.getSize() + 1):
-        pixels = kernel.toShorts(old.getProcessor(index).getPixels())
-        stack.addSlice(old.getSliceLabel(index), ShortProcessor(old.getWidth(), old.getHeight(), pixels, None))
+    for index, pixels in enumerate(planes, 1):
+        stack.addSlice(old.getSliceLabel(index), kernel.toShorts(pixels) if short else pixels)
     image.setStack(stack, image.getNChannels(), image.getNSlices(), image.getNFrames())
 
 
@@ -142,7 +142,7 @@ def _place(image, index):
     # 0: no stack
     if image.getStackSize() == 1:
         return 0
-    channel, z, t = image.convertIndexToPosition(index)
+    _, z, t = image.convertIndexToPosition(index)
     return (0, z, t) if image.isHyperStack() else index
 
 

@@ -28,7 +28,8 @@ CHOICES = {
     "outlines": ("no", "yes"),
 }
 KEYS = (
-    "model", "tile", "threads", "planes", "channels", "region", "rescale", "engine", "heads", "outlines", "rois", "table",
+    "model", "tile", "threads", "planes", "channels", "region", "rescale", "engine", "heads", "outlines", "rois",
+    "table",
 )  # fmt: skip
 
 
