@@ -17,10 +17,11 @@ from zooferry.on_the_fly import PATCHES_PER_EXPOSURE, FreshSampler, take_again
 from zooferry.package import open_package
 from zooferry.packager import package_run, require_official_check
 from zooferry.patches import TrainingSample
-from zooferry.prediction import predict
+from zooferry.prediction import Model, predict
 from zooferry.restoring import restore_files
 from zooferry.runs import train_method
 from zooferry.settings import build_settings, read_settings
+from zooferry.tile_effect import tile_effect, tile_words
 from zooferry.trained import open_run
 
 TINY = {"num_channels": 4, "num_residual_blocks": 1, "num_residual_groups": 1, "channel_reduction_ratio": 2}
@@ -110,6 +111,9 @@ def test_an_enlarging_network_from_clean_images_to_a_package(tmp_path, dims, val
     with open_package(package) as opened:
         assert opened.outputs[0].test_array().shape[2:] == expected
         assert opened.outputs[0].scales[-dims:] == tuple(1 / f for f in factors)
+        readme = (opened.folder / "README.md").read_text()
+        assert f"The output has {' x '.join(map(str, factors))} times as many pixels" in readme
+        assert "tiles are not exact" in readme
     assert restore_files(package, [run / "example_input.tif"], tmp_path / "out", tile=None, say=print) == 0
     result = read_image(tmp_path / "out" / "example_input.tif")
     np.testing.assert_allclose(result.values, whole[0], atol=1e-4)
@@ -185,3 +189,27 @@ def test_recipe_by_the_command_line(tmp_path, capsys):
     assert yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())["degrade"]["photons"] == [3, 100]
     assert main(["train", "rcan", "--recipe", "cook", "--images", str(clean), "--out", str(tmp_path / "b")]) == 1
     assert "unknown recipe 'cook'; allowed: deaberrate, deconvolve, denoise, enhance" in capsys.readouterr().err
+
+
+def test_tiles_may_be_forbidden(tmp_path):
+    """Then the package declares no halo, so that no host cuts the image, and its README says why."""
+    pairs = clean_folder(tmp_path / "clean", count=2)
+    run = train(pairs, tmp_path / "run", degrade={"photons": 50}, whole_images=True)
+    assert open_run(run).halo == (0, 0)
+    content = json.loads((run / "run.json").read_text())
+    assert "never cut into tiles" in tile_words(run, content, np.zeros((1, 64, 64)))
+
+
+def test_tile_effect_by_hand():
+    """A network that subtracts the mean of what it sees: in tiles, that of each half."""
+
+    def centred(batch):
+        return [batch - batch.mean(axis=(2, 3), keepdims=True)]
+
+    model = Model("m", axes.network_axes(2), 1, (1, 1), (3, 3), (1, 1), (), {"restored": ()}, centred)
+    image = np.zeros((1, 8, 8), np.float32)
+    image[..., 4:] = 1
+    found = tile_effect(model, image)
+    # tiles of 4 pixels keep 2: their columns 0-3, 2-5, 4-7 have means 0, 1/2 and 1, the whole image 1/2
+    assert (found.tile, found.largest) == (4, 0.5)
+    assert found.rms == pytest.approx(np.sqrt(0.25 * 6 / 8))
