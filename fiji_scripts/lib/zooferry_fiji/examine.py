@@ -7,7 +7,7 @@ import tempfile
 
 from java.lang import Throwable
 
-from . import __version__, models, report
+from . import __version__, installing, models, report
 from .description import read_model, text
 from .errors import ZooferryError
 from .report import BAD, OK, WARNING
@@ -111,33 +111,13 @@ def _zooferry():
     with io.open(path, encoding="utf-8") as stream:
         content = json.load(stream)
     root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
-    missing, changed = wrong_files(root, content["files"])
+    missing, changed = installing.wrong_files(root, content["files"])
     words = "%s, %d files" % (content["zooferry"], len(content["files"]))
     if missing:
         return BAD, "Zooferry", "%s, missing: %s" % (words, _some(missing)), INSTALL
     if changed:
         return WARNING, "Zooferry", "%s, changed after the installation: %s" % (words, _some(changed)), INSTALL
     return OK, "Zooferry", words + ", all as installed", ""
-
-
-def wrong_files(root, files):
-    """The files of a manifest that are not there, and those that are others now. Pure.
-
-    Parameters
-    ----------
-    root : str
-        Fiji's folder.
-    files : list of dict
-        With "path" and "sha256".
-    """
-    missing, changed = [], []
-    for entry in files:
-        path = os.path.join(root, *entry["path"].split("/"))
-        if not os.path.isfile(path):
-            missing.append(entry["path"])
-        elif models.file_sha256(path) != entry["sha256"]:
-            changed.append(entry["path"])
-    return missing, changed
 
 
 def _some(names):

@@ -143,6 +143,26 @@ def is_inside(path):
     return bool(parts[0]) and not [part for part in parts if part == ".." or ":" in part or "\0" in part]
 
 
+def wrong_files(root, files):
+    """The files of a manifest that are not there, and those that are others now. Pure.
+
+    Parameters
+    ----------
+    root : str
+        Fiji's folder.
+    files : list of dict
+        With "path" and "sha256".
+    """
+    missing, changed = [], []
+    for entry in files:
+        path = os.path.join(root, *entry["path"].split("/"))
+        if not os.path.isfile(path):
+            missing.append(entry["path"])
+        elif models.file_sha256(path) != entry["sha256"]:
+            changed.append(entry["path"])
+    return missing, changed
+
+
 def _stage(home):
     try:
         if not os.path.isdir(home):
