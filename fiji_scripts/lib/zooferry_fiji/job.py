@@ -90,10 +90,10 @@ class Job(object):
                 UNKNOWN_SIZE % (lacking if trained else "model %s does not tell its own" % self.model["name"])
             )
 
-    def volumes(self, one):
-        """The pixels of a pass, one Volume (C (Z) Y X, raw) per input."""
+    def volumes(self, one, check):
+        """The pixels of a pass, one Volume (C (Z) Y X, raw) per input; `check` as in pixels.read_volume."""
         found = [
-            pixels.read_volume(image, channels, one["places"], self.depth)
+            pixels.read_volume(image, channels, one["places"], self.depth, check)
             for image, channels in zip(self.images, one["channels"])
         ]
         if self.lengths == self.whole:

@@ -70,7 +70,7 @@ def _planes(image, passes):
             yield plane
 
 
-def read_volume(image, channels, places, depth):
+def read_volume(image, channels, places, depth, check):
     """Copy planes out of an image.
 
     Parameters
@@ -82,6 +82,8 @@ def read_volume(image, channels, places, depth):
         Z and T positions, from 0, along the depth of the network.
     depth : str
         "z" or "time": the name of that depth.
+    check : callable
+        Called for each plane; may raise to end it all.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def read_volume(image, channels, places, depth):
     for channel in channels:
         indices = [image.getStackIndex(channel + 1, z + 1, t + 1) for z, t in places]
         sources = [stack.getProcessor(index) for index in indices]
-        planes.append([_as_floats(source, signed) for source in sources])
+        planes.append([_as_floats(source, signed, check) for source in sources])
         originals.append(sources)
     counted = image.getBitDepth() < 32 and not signed
     return Volume(planes, depth, originals if counted else None, "int16" if signed else DTYPES[image.getBitDepth()])
@@ -199,12 +201,19 @@ def _collect_interleaved(buffer, planes, box, strides):
                 channel[z].putColumn(x, y_from, column, height)
 
 
-def empty_planes(channels, depth, height, width):
-    """FloatProcessors [channel][z] of zeros."""
-    return [[FloatProcessor(width, height) for _ in range(depth)] for _ in range(channels)]
+def empty_planes(sizes, check):
+    """FloatProcessors [channel][z] of zeros; `sizes` are channels, depth, height, width; `check` as in read_volume."""
+    channels, depth, height, width = sizes
+    return [[_empty(width, height, check) for _ in range(depth)] for _ in range(channels)]
 
 
-def _as_floats(source, signed):
+def _empty(width, height, check):
+    check()
+    return FloatProcessor(width, height)
+
+
+def _as_floats(source, signed, check):
+    check()
     source.resetRoi()
     source.setCalibrationTable(None)
     plane = source.convertToFloatProcessor() if source.getBitDepth() < 32 else source.duplicate()

@@ -48,7 +48,6 @@ class Progress(object):
         self._done, self._told = 0, 0.0
         self._begin = time.time()
         self._over = False
-        IJ.resetEscape()
 
     def __enter__(self):
         from java.lang import Runnable, Thread

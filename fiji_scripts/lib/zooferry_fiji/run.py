@@ -41,6 +41,7 @@ def command(image, model, tile=0, threads=0, options=None):
         JSON: what `restore` returns, and "settings"; or "ok" false with "unsupported": whether the model asks for
         what ImageJ cannot do yet, and "cancelled".
     """
+    IJ.resetEscape()
     try:
         if image is None:
             raise ZooferryError(NO_IMAGE)

@@ -88,15 +88,15 @@ def _run_plan(job, network, plan):
 def _run_pass(job, one, plan, running):
     # FloatProcessors [channel][z], one list per output
     model, (window, places, progress) = job.model, running
-    volumes = job.volumes(one)
-    progress.check()
+    volumes = job.volumes(one, progress.check)
     measured = operations.measure_inputs(model, dict(zip([tensor["id"] for tensor in model["inputs"]], volumes)))
     for tensor, volume in zip(model["inputs"], volumes):
         operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])
     padded = plan.padded_sizes()
     progress.check()
     sources = [pixels.padded_planes(volume, padded) for volume in volumes]
-    results = [pixels.empty_planes(tensor["channels"], *plan.output_sizes(tensor)) for tensor in model["outputs"]]
+    sizes = [[tensor["channels"]] + plan.output_sizes(tensor) for tensor in model["outputs"]]
+    results = [pixels.empty_planes(several, progress.check) for several in sizes]
     for place in places:
         for buffer, planes, tensor in zip(window.sources, sources, model["inputs"]):
             pixels.fill(buffer, planes, plan.input_box(place), plan.strides(tensor), padded[2])
