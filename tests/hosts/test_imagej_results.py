@@ -44,9 +44,9 @@ def restore(image, options):
 answers = {{"wrong": jython_results.check_all(restore, given["models"])}}
 image = jython_results.hyperstack(16)
 image.setOverlay(None)
-before = WindowManager.getImageCount()
+before = len(WindowManager.getIDList() or [])
 {more}
-answers["left open"] = WindowManager.getImageCount() - before
+answers["left open"] = len(WindowManager.getIDList() or []) - before
 answer = json.dumps(answers)
 """
 
