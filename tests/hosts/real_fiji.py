@@ -74,12 +74,15 @@ def display() -> Iterator[str]:
         server.wait()
 
 
-def with_window(home: Path, macro: Path, screen: str, *, done: Callable[[], bool], seconds: float = 600) -> str:
-    """Start Fiji with its window and a macro, wait until `done`, and end it; what it printed."""
+def with_window(
+    home: Path, what: Path | Sequence[str], screen: str, *, done: Callable[[], bool], seconds: float = 600
+) -> str:
+    """Start Fiji with its window and a macro or other arguments, wait until `done`, and end it; what it printed."""
+    arguments = ["-macro", str(what)] if isinstance(what, Path) else what
     output = home.parent / "window.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            [str(launcher(home)), "--no-splash", "-macro", str(macro)],
+            [str(launcher(home)), "--no-splash", *arguments],
             stdout=stream,
             stderr=subprocess.STDOUT,
             env={**imagej._environment(), "DISPLAY": screen},
