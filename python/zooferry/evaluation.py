@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,11 +177,13 @@ def evaluate_model(
         See :func:`read_pairs`; the model does not fit the images.
     """
     pairs = read_pairs(images, targets)
-    found_outputs, calibrations = [], []
+    found_outputs, calibrations, seconds = [], [], 0.0
     with open_model(model) as opened:
         name, first = opened.name, next(iter(opened.outputs))
         for number, pair in enumerate(pairs, start=1):
+            started = time.monotonic()
             found_outputs.append(restore_outputs(opened, pair.noisy))
+            seconds += time.monotonic() - started
             calibrations.append(calibrate_image(opened, pair.clean, found_outputs[-1]))
             say(f"restored {number} of {len(pairs)}  {pair.name}")
     results = [outputs[first] for outputs in found_outputs]
@@ -190,7 +193,13 @@ def evaluate_model(
     report = EvaluationReport(
         title=f"{name} on {images}",
         images=found.images,
-        about={"model": str(model), "zooferry": __version__, **found.about, **classical.about},
+        about={
+            "model": str(model),
+            "zooferry": __version__,
+            **found.about,
+            **classical.about,
+            "restored": f"{seconds / len(pairs):.2g} s per image",
+        },
     )
     if classical.names:
         report = with_few_pictures(report, classical.names)

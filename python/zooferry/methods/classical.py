@@ -105,9 +105,9 @@ def noise_level(image: np.ndarray) -> float:
 FILTERS: tuple[Filter, ...] = (
     Filter("gaussian", "pixels", gaussian, (0.3, 6.0)),
     Filter("median", "pixels", median, (3, 5, 7, 9, 11), continuous=False),
-    Filter("total variation", "x noise", total_variation, (0.2, 20.0)),
-    Filter("non-local means", "x noise", non_local_means, (0.3, 5.0)),
-    Filter("wavelet", "x noise", wavelet, (0.5, 6.0)),
+    Filter("total variation", "x noise", total_variation, (0.2, 40.0)),
+    Filter("non-local means", "x noise", non_local_means, (0.3, 15.0)),
+    Filter("wavelet", "x noise", wavelet, (0.5, 15.0)),
 )
 
 
