@@ -193,7 +193,7 @@ def _checked_bytes(path):
     # what the zip unpacks to; links would become files that hold a path
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipfile, EnvironmentError, ValueError) as problem:
+    except (zipfile.BadZipfile, EnvironmentError, ValueError, _java_exception()) as problem:
         raise ZooferryError(
             "%s is not a readable zip (%s): a package is a zip with rdf.yaml in it" % (path, _reason(problem))
         )
@@ -205,6 +205,15 @@ def _checked_bytes(path):
         return sum(entry.file_size for entry in archive.infolist())
     finally:
         archive.close()
+
+
+def _java_exception():
+    # Jython's zipfile lets it out for files of a few bytes
+    try:
+        from java.lang import IllegalArgumentException
+    except ImportError:
+        return ValueError
+    return IllegalArgumentException
 
 
 def _folder_bytes(folder):
@@ -275,5 +284,6 @@ def _exchange(package, target, old):
 
 
 def _reason(problem):
-    said = getattr(problem, "strerror", None) or (problem.args[0] if problem.args else problem)
+    arguments = getattr(problem, "args", None) or ["damaged"]
+    said = getattr(problem, "strerror", None) or arguments[0]
     return " ".join(text(said).split())
