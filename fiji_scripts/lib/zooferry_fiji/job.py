@@ -22,6 +22,7 @@ class Job(object):
 
     Attributes
     ----------
+    folder : str
     model : dict
         See description.read_model.
     passes : list of dict
@@ -36,6 +37,7 @@ class Job(object):
 
     def __init__(self, images, folder, settings):
         rdf = load_rdf(folder)
+        self.folder = folder
         self.model = read_model(folder)
         self.id = identity(rdf)
         self.settings = settings

@@ -127,17 +127,16 @@ def _asked_job(images, settings):
 
 def _execute(job):
     begin = time.time()
-    network, kind = engines.open_network(job.model, job.settings["engine"], job.settings["threads"])
-    done = tiles.run(job, network)
-    weights = job.model["weights"][kind]
+    done = _run(job)
+    weights = job.model["weights"][done["weights"]]
     details = {
         "ok": True,
         "model": job.model["name"],
         "id": job.id,
         "version": job.model["version"],
         "weights_sha256": weights["sha256"] or models.file_sha256(weights["path"]),
-        "engine": network.engine,
-        "threads": network.threads,
+        "engine": done["engine"],
+        "threads": done["threads"],
         "tile": done["tile"],
         "outputs": [tensor["id"] for tensor in _shown(job)],
         "inference_seconds": done["seconds"],
@@ -151,6 +150,16 @@ def _execute(job):
         image.setProperty("Info", provenance.info(details, image.getInfoProperty()))
     details["seconds"] = time.time() - begin
     return restored, details
+
+
+def _run(job):
+    # what tiles.run returns, with the engine, its threads and the format of the weights
+    if job.settings["engine"] == "deepimagej":
+        from . import deepimagej
+
+        return dict(deepimagej.run(job), engine="deepImageJ", threads=0, weights=sorted(job.model["weights"])[-1])
+    network, kind = engines.open_network(job.model, job.settings["engine"], job.settings["threads"])
+    return dict(tiles.run(job, network), engine=network.engine, threads=network.threads, weights=kind)
 
 
 def _what_was_run(job):

@@ -81,7 +81,7 @@ def _run_plan(job, network, plan):
         for one in job.passes:
             results = _run_pass(job, one, plan, (window, places, progress))
             for planes, result in zip(found, results):
-                _place(planes, result, one, job.depth)
+                place(planes, result, one, job.depth)
     return found, window.seconds - earlier
 
 
@@ -131,8 +131,8 @@ def _cropped(plane, box):
     return result
 
 
-def _place(found, result, one, depth):
-    # put the planes [channel][depth] of one pass to their (c, z, t)
+def place(found, result, one, depth):
+    """Put the planes [channel][depth] of one pass to their (c, z, t) in the dict `found`."""
     places = one["places"]
     for c, planes in enumerate(result):
         for i, plane in enumerate(planes):
