@@ -80,16 +80,19 @@ def test_gates_lie_between_0_and_1_and_have_one_value_per_channel():
     assert 0 < seen[0].min() < seen[0].max() < 1
 
 
-@pytest.mark.parametrize(("dims", "upscale"), [(2, 1), (3, 1), (2, 3)])
-def test_fresh_residual_network_is_the_identity_or_repeats_pixels(dims, upscale):
-    image = torch.randn(1, 1, *((4, 8, 8)[-dims:]))
-    expected = image
-    for axis in (-1, -2):
-        expected = expected.repeat_interleave(upscale, axis)
-    torch.testing.assert_close(small(dims, residual=True, upscale=upscale)(image), expected)
+@pytest.mark.parametrize(("dims", "upscale"), [(2, 1), (3, 1), (2, 2), (2, 3), (3, 2)])
+def test_fresh_residual_network_is_the_identity_or_interpolates(dims, upscale):
+    """A ramp stays a ramp between the outermost pixels' centres, without a shift."""
+    ramp = torch.arange(8.0).expand(1, 1, *((4, 8, 8)[-dims:]))
+    result = small(dims, residual=True, upscale=upscale)(ramp)[(0, 0, *[0] * (dims - 1))]
+    expected = (torch.arange(8.0 * upscale) + 0.5) / upscale - 0.5
+    torch.testing.assert_close(result, expected.clamp(0, 7))
 
 
-@pytest.mark.parametrize(("dims", "arguments"), [(2, {}), (3, {}), (2, {"upscale": 2}), (3, {"upscale_z": 2})])
+@pytest.mark.parametrize(
+    ("dims", "arguments"),
+    [(2, {}), (3, {}), (2, {"upscale": 2, "residual": True}), (3, {"upscale_z": 2, "residual": True})],
+)
 def test_weights_in_every_format_agree_for_free_sizes(tmp_path, dims, arguments):
     from zooferry import axes, engines
 

@@ -41,7 +41,7 @@ class RCAN(nn.Module):
     kernel : int
         Odd side of the convolutions' kernel in pixels.
     residual : bool
-        Add the input (enlarged by repetition, if `upscale`) to the output; needs as many output as input channels.
+        Add the input (linearly interpolated, if `upscale`) to the output; needs as many output as input channels.
     upscale, upscale_z : int
         How many times larger the output is along y and x, and along z: 1 keeps the size.
     """
@@ -72,7 +72,9 @@ class RCAN(nn.Module):
         factors = (upscale_z, upscale, upscale)[-dims:]
         self.enlarges = max(factors) > 1
         if self.enlarges:
-            self.grow = nn.Upsample(scale_factor=tuple(float(f) for f in factors), mode="nearest")
+            scale = tuple(float(f) for f in factors)
+            self.grow = nn.Upsample(scale_factor=scale, mode="nearest")
+            self.interpolate = nn.Upsample(scale_factor=scale, mode="bilinear" if dims == 2 else "trilinear")
             self.sharpen = nn.Sequential(_convolution(dims, num_channels, num_channels, kernel), nn.ReLU())
         self.last = _convolution(dims, num_channels, out_channels, kernel)
         if residual:
@@ -84,7 +86,7 @@ class RCAN(nn.Module):
         features = shallow + self.join(self.groups(shallow))
         if self.enlarges:
             features = self.sharpen(self.grow(features))
-            image = self.grow(image)
+            image = self.interpolate(image)
         restored: torch.Tensor = self.last(features)
         return image + restored if self.residual else restored
 
