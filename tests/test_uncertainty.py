@@ -212,3 +212,14 @@ def test_every_member_is_trained_on_patches_of_its_own(dims):
     loss = care.loss(network, (images.numpy(), images.numpy()), settings, np.random.default_rng(0))
     loss.backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_a_fresh_network_begins_with_small_scales(residual):
+    """From 0.7, as zeros would give, 200 steps ended at NRMSE 0.088; from 0.05 at 0.043, as the absolute error."""
+    network = unet.LaplaceUNet(width=4, residual=residual)
+    image = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        mean, scale = network(image)
+    torch.testing.assert_close(scale, torch.full_like(scale, unet.FIRST_SCALE + unet.SMALLEST_SCALE))
+    assert torch.equal(mean, image) is residual
