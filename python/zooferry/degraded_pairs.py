@@ -55,13 +55,8 @@ def write_degraded(
         A wrong value, an unusable image, or a folder that holds something or cannot be written.
     """
     degradation = read_degradation(values)
-    if not 0 <= seed < 2**32:
-        raise ZooferryError(f"seed is {seed}; allowed: 0 to {2**32 - 1}")
-    if takes not in (1, 2):
-        raise ZooferryError(f"takes is {takes}; allowed: 1, or 2 for Noise2Noise")
+    _require_possible(out, seed, takes)
     paths = list_images(images)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ZooferryError(f"{out} exists and is not an empty folder; choose another, or remove it first")
     unfinished = out.absolute().with_name(f".{out.absolute().name}.part-{os.getpid()}")
     try:
         unfinished.mkdir(parents=True)
@@ -87,6 +82,15 @@ def write_degraded(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return out
+
+
+def _require_possible(out: Path, seed: int, takes: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise ZooferryError(f"seed is {seed}; allowed: 0 to {2**32 - 1}")
+    if takes not in (1, 2):
+        raise ZooferryError(f"takes is {takes}; allowed: 1, or 2 for Noise2Noise")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ZooferryError(f"{out} exists and is not an empty folder; choose another, or remove it first")
 
 
 def degrade_image(

@@ -190,17 +190,9 @@ def evaluate_model(
     further = [{key: image for key, image in outputs.items() if key != first} for outputs in found_outputs]
     classical = baselines_for(pairs, baselines, say=say) if baselines else BaselineResults({}, {})
     found = compare_candidates(pairs, {**classical.candidates, "restored": results})
-    report = EvaluationReport(
-        title=f"{name} on {images}",
-        images=found.images,
-        about={
-            "model": str(model),
-            "zooferry": __version__,
-            **found.about,
-            **classical.about,
-            "restored": f"{seconds / len(pairs):.2g} s per image",
-        },
-    )
+    about = {"model": str(model), "zooferry": __version__, **found.about, **classical.about}
+    about["restored"] = f"{seconds / len(pairs):.2g} s per image"
+    report = EvaluationReport(title=f"{name} on {images}", images=found.images, about=about)
     if classical.names:
         report = with_few_pictures(report, classical.names)
         report = replace(report, about={"verdict": verdict(report, classical.names), **report.about})

@@ -69,9 +69,7 @@ def train_method(
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     _require_fitting(facts, targets, settings)
-    raw = with_degraded(
-        read_training_data(images, targets, dims=settings.dims, factors=target_factors(settings)), settings
-    )
+    raw = _read(images, targets, settings)
     settings = with_batch(settings, raw.dims)
     training, _ = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
@@ -92,6 +90,12 @@ def train_method(
     progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
     _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
     return progress
+
+
+def _read(images: Path, targets: Path | None, settings: Settings) -> RawData:
+    raw = read_training_data(images, targets, dims=settings.dims, factors=target_factors(settings))
+    made: RawData = with_degraded(raw, settings)
+    return made
 
 
 def _announcement(facts: methods.MethodFacts, raw: RawData, network: torch.nn.Module) -> str:
