@@ -169,3 +169,11 @@ def test_training_learns(tmp_path, pairs_2d):
     run = train_small("care", pairs_2d, tmp_path / "run", steps=120, validate_every=40, width=8, learning_rate=3e-3)
     losses = history(run)[:, 3]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("lowest", [0.1, -0.5])
+def test_losses_below_zero_are_drawn_without_a_warning(tmp_path, lowest):
+    losses = np.linspace(1.0, lowest, 6)
+    rows = [{"step": i, "training_loss": float(v), "validation_loss": float(v)} for i, v in enumerate(losses)]
+    run_folder.write_loss_plot(tmp_path, rows)
+    assert (tmp_path / "loss.png").stat().st_size > 5000

@@ -122,11 +122,14 @@ def _plot_loss(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
     figure = Figure(figsize=(9, 3.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    steps = [row["step"] for row in history]
     best = min(history, key=lambda row: row["validation_loss"])
-    for axes, scale in zip(figure.subplots(1, 2), ("linear", "log"), strict=True):
-        axes.plot(steps, [row["training_loss"] for row in history], label="training", color="#3b6fb6")
-        axes.plot(steps, [row["validation_loss"] for row in history], label="validation", color="#d1603d")
+    # a likelihood's loss may be negative and has no logarithm: then its last half is drawn larger
+    positive = all(row[key] > 0 for row in history for key in ("training_loss", "validation_loss"))
+    late = ("log", history) if positive else ("linear", history[len(history) // 2 :])
+    for axes, (scale, rows) in zip(figure.subplots(1, 2), (("linear", history), late), strict=True):
+        steps = [row["step"] for row in rows]
+        axes.plot(steps, [row["training_loss"] for row in rows], label="training", color="#3b6fb6")
+        axes.plot(steps, [row["validation_loss"] for row in rows], label="validation", color="#d1603d")
         axes.axvline(best["step"], color="0.6", linewidth=0.8, linestyle=":", label=f"best: step {best['step']:.0f}")
         axes.set(xlabel="training step", ylabel=f"loss ({scale})", yscale=scale)
         axes.legend(frameon=False)
