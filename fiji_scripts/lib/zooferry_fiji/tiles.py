@@ -5,7 +5,7 @@ from java.lang import OutOfMemoryError, Runtime
 from java.lang.management import ManagementFactory
 
 from . import labelling, operations, pixels, rescaling
-from .errors import NoMemoryError, ZooferryError
+from .errors import NoMemoryError, ZooferryError, todays
 from .plan import Plan
 from .progress import Progress
 from .volume import Volume
@@ -101,7 +101,7 @@ def _run_pass(job, one, plan, running):
         for buffer, planes, tensor in zip(window.sources, sources, model["inputs"]):
             pixels.fill(buffer, planes, plan.input_box(place), plan.strides(tensor), padded[2])
         progress.check()
-        window.run()
+        _run_window(window)
         for buffer, planes, tensor in zip(window.results, results, model["outputs"]):
             pixels.collect(buffer, planes, plan.output_box(place, tensor), plan.strides(tensor))
         progress.step()
@@ -110,6 +110,16 @@ def _run_pass(job, one, plan, running):
         operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])
     made = labelling.finished(model, plan, volumes)
     return [_own_size(job, tensor, planes) for tensor, planes in zip(model["made"], made)]
+
+
+def _run_window(window):
+    try:
+        window.run()
+    except Exception as problem:
+        known = todays(problem)
+        if known is None:
+            raise
+        raise known
 
 
 def _own_size(job, tensor, planes):
