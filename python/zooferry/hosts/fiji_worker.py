@@ -6,6 +6,7 @@ one line of standard output; what Fiji's Log says comes out there as well.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -14,11 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import tifffile
-
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.hosts import jvm
-from zooferry.hosts.imagej import EVENT
+from zooferry.hosts.imagej import EVENT, fiji_scripts
+from zooferry.hosts.imagej_worker import is_ome
 from zooferry.images import read_image, write_image
 
 ENGINE = re.compile(r"^zooferry engine: (.*)$", re.MULTILINE)
@@ -69,17 +69,9 @@ def _restore(gateway: Any, run: dict[str, Any]) -> dict[str, Any]:
 def _open(gateway: Any, path: Path, scratch: Path) -> None:
     if not path.is_file():
         raise ZooferryError(f"there is no image {path}")
-    if path.suffix.lower() in (".tif", ".tiff"):
-        try:
-            _require_whole(path)
-            with tifffile.TiffFile(path) as file:
-                ome = file.is_ome
-        except (tifffile.TiffFileError, ValueError, IndexError) as problem:
-            raise ZooferryError(f"cannot read {path} as a TIFF file: {problem}") from problem
-        if (
-            ome
-        ):  # headless, Fiji opens these by Bio-Formats, whose dialog cannot be loaded there (VerifyError, observed)
-            path = write_image(scratch / path.name.replace(".ome.", "."), read_image(path))
+    _require_whole(path)
+    if is_ome(path):  # headless, Fiji opens these by Bio-Formats, whose dialog cannot be loaded there (VerifyError)
+        path = write_image(scratch / path.name.replace(".ome.", "."), read_image(path))
     if not _macro(gateway, f"open({_quoted(str(path))}); return getTitle();"):
         raise ZooferryError(f"Fiji cannot open {path}: allowed are TIFF files, convert it in Fiji first")
 
@@ -120,23 +112,22 @@ def _keep(part: Path, path: Path) -> Path:
     """Rename what Fiji has saved, if it is whole: on a full disk the macro line saveAs says so in the Log only."""
     try:
         _require_whole(part)
-    except (OSError, tifffile.TiffFileError, ValueError, IndexError) as problem:
+    except (OSError, ZooferryError) as problem:
         raise ZooferryError(f"Fiji could not write {path} ({problem}): is the disk full?") from problem
     os.replace(part, path)
     return path
 
 
 def _require_whole(path: Path) -> None:
-    """Refuse a TIFF file that was cut off; ImageJ opens it without a word, the rest of the pixels are 0 (observed)."""
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        ends = [(series.dataoffset or 0) + series.nbytes] if series.dataoffset else []
-        if not ends:
-            pages = [page.aspage() for page in series.pages if page is not None]
-            ends = [o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    size, wanted = path.stat().st_size, max(ends)
-    if size < wanted:
-        raise ValueError(f"it was cut off, {size} of {wanted} bytes are there")
+    """Refuse a TIFF file that was cut off, as the menu command for folders does: ImageJ opens it without a word."""
+    library = str(fiji_scripts() / "lib")
+    if library not in sys.path:
+        sys.path.append(library)
+    integrity = importlib.import_module("zooferry_fiji.integrity")
+    try:
+        integrity.check_file(str(path))
+    except integrity.ZooferryError as problem:
+        raise ZooferryError(f"{path.name}: {problem}") from problem
 
 
 def _tell(event: dict[str, Any]) -> None:

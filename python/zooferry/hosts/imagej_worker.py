@@ -98,7 +98,7 @@ def _result_path(run: dict[str, Any], output: str, outputs: int) -> Path:
 def _open(jimport: Any, path: Path, *, scratch: Path) -> Any:
     if not path.is_file():
         raise ZooferryError(f"there is no image {path}")
-    if not _is_ome(path):
+    if not is_ome(path):
         return _open_plain(jimport, path)
     # ImageJ without Bio-Formats would take the channels and times of an OME-TIFF for slices
     copy = scratch / f".{path.stem}.ome.part.tif"
@@ -110,7 +110,8 @@ def _open(jimport: Any, path: Path, *, scratch: Path) -> Any:
     return image
 
 
-def _is_ome(path: Path) -> bool:
+def is_ome(path: Path) -> bool:
+    """Whether it is an OME-TIFF."""
     try:
         with tifffile.TiffFile(path) as file:
             return bool(file.is_ome)
