@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -216,6 +217,35 @@ def test_a_jar_that_fiji_lacks_is_wanted(tmp_path: Path) -> None:
     (fiji / "jars/snakeyaml-2.3.jar").unlink()
     found = contents.missing_jars(find_fiji(fiji), set(), torchscript=False, say=quiet)
     assert [jar.artifact for jar in found] == ["onnxruntime", "snakeyaml"]
+
+
+def test_a_jar_of_the_same_name_may_be_another_library(tmp_path: Path) -> None:
+    """Fiji 2.16.0 has jars/api-0.14.0.jar, which is not that of DJL."""
+    for package, added in (("other", "jars/djl-api-0.35.1.jar"), ("ai/djl", "")):
+        fiji = fake_fiji(tmp_path / package)
+        with zipfile.ZipFile(fiji / "jars/api-0.14.0.jar", "w") as archive:
+            archive.writestr(f"{package}/Model.class", "")
+        found = [jar.place for jar in contents.missing_jars(find_fiji(fiji), set(), torchscript=True, say=quiet)]
+        assert [place for place in found if "api-0" in place] == [added] * bool(added)
+
+
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) not in jvm.LIBTORCH, reason="there is no LibTorch for this computer"
+)
+def test_libtorch_stays_with_upgrades_and_goes_with_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fiji = fake_fiji(tmp_path / "Fiji")
+    before = tree(fiji)
+    jar = fiji / "jars/ij-1.54p.jar"
+    monkeypatch.setattr(jars, "fetch", lambda _jar, _say: jar)
+    for coordinate in jars.SHA256:
+        monkeypatch.setitem(jars.SHA256, coordinate, sha256(jar))
+    install(fiji, torchscript=True, say=quiet)
+    assert (fiji / "jars/pytorch-engine-0.35.1.jar").is_file()
+    assert not (fiji / "jars/gson-2.8.6.jar").exists(), "Fiji has gson 2.10.1"
+    assert install(fiji, say=quiet).up_to_date
+    assert (fiji / "jars/pytorch-engine-0.35.1.jar").is_file()
+    uninstall(fiji, say=quiet)
+    assert tree(fiji) == before
 
 
 def test_every_jar_has_a_hash() -> None:

@@ -75,7 +75,7 @@ def make_bundle(out: Path, *, models: Sequence[Path] | None = None, update_site:
     make_folder(out.parent)
     pieces = own_pieces()
     runtime = next(jar for jar in jars.wanted(torchscript=False) if jar.artifact == "onnxruntime")
-    pieces.append(Piece(f"jars/{runtime.file_name}", jars.fetch(runtime, say), runtime.version))
+    pieces.append(Piece(runtime.place, jars.fetch(runtime, say), runtime.version))
     with tempfile.TemporaryDirectory(prefix="zooferry-bundle-") as scratch:
         names = _unpack_models(models, Path(scratch) / "models")
         texts = Path(scratch)

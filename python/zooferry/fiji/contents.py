@@ -59,7 +59,11 @@ def missing_jars(fiji: Fiji, ours: set[str], *, torchscript: bool, say: Callable
     ZooferryError
         Fiji has a jar with the same classes that is too old; a second one would shadow it.
     """
-    present = {name: found for name, found in fiji.jars().items() if found[1] not in ours}
+    present = {
+        name: (version, place)
+        for name, (version, place) in fiji.jars().items()
+        if place not in ours and not jars.holds_other_classes(name, fiji.root / place)
+    }
     result = []
     for jar in jars.wanted(torchscript=torchscript):
         rival = next((name for name in jar.rivals if name in present), None)

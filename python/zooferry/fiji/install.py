@@ -74,7 +74,7 @@ def install(given: Path, *, torchscript: bool = False, say: Say) -> Status:
     old = manifest.read(fiji.root)
     torchscript = torchscript or bool(old and old.torchscript)
     added = missing_jars(fiji, {e.path for e in old.files} if old else set(), torchscript=torchscript, say=say)
-    pieces = own_pieces() + [Piece(f"jars/{jar.file_name}", jars.fetch(jar, say), jar.version) for jar in added]
+    pieces = own_pieces() + [Piece(jar.place, jars.fetch(jar, say), jar.version) for jar in added]
     with words(fiji.root):
         _put(fiji.root, pieces, old, torchscript=torchscript, say=say)
     return status(given)
@@ -92,7 +92,7 @@ def status(given: Path) -> Status:
     fresh = {piece.place: sha256(piece.source) for piece in own_pieces()}
     ours = set(known)
     for jar in missing_jars(fiji, ours, torchscript=old.torchscript, say=lambda _line: None):
-        fresh[f"jars/{jar.file_name}"] = jars.SHA256.get(jar.coordinate, "")
+        fresh[jar.place] = jars.SHA256.get(jar.coordinate, "")
     outdated = tuple(sorted({p for p in ours | set(fresh) if known.get(p) != fresh.get(p)}))
     return Status(fiji, old.zooferry, len(old.files), missing, changed, outdated)
 

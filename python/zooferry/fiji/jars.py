@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import re
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ OF_DJL = (
 )
 # jars of one row hold the same classes, so that two of them would shadow each other
 SAME_CLASSES = (("onnxruntime", "onnxruntime_gpu"), ("groovy", "groovy-all"), ("api", "djl-api"))
+# Fiji has another library whose jar is called api: DJL's goes by a name of its own, and is known by its package
+FIJI_NAMES = {"api": "djl-api"}
+PACKAGES = {"api": "ai/djl/"}
 # the oldest that has what our code calls: session.run with outputs to write into came with 1.17.0 (1.16.0 has it not)
 OLDEST = {"onnxruntime": (1, 17)}
 SHA256 = {
@@ -71,6 +75,12 @@ class Jar:
         return "-".join(self.coordinate.split(":")[1:]) + ".jar"
 
     @property
+    def place(self) -> str:
+        """Path within Fiji."""
+        name, *rest = self.coordinate.split(":")[1:]
+        return f"jars/{'-'.join((FIJI_NAMES.get(name, name), *rest))}.jar"
+
+    @property
     def rivals(self) -> tuple[str, ...]:
         """Artefacts that hold the same classes, itself included."""
         return next((row for row in SAME_CLASSES if self.artifact in row), (self.artifact,))
@@ -91,6 +101,18 @@ def wanted(*, torchscript: bool) -> list[Jar]:
     if place not in jvm.LIBTORCH:
         raise ZooferryError(f"there is no LibTorch for Java on {' '.join(place)}: install without --torchscript")
     return found + [Jar(c) for c in (*jvm.TORCHSCRIPT, jvm.LIBTORCH[place], *OF_DJL)]
+
+
+def holds_other_classes(artifact: str, file: Path) -> bool:
+    """Whether a jar that is called like one of ours is something else."""
+    package = PACKAGES.get(artifact)
+    if package is None:
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return not any(name.startswith(package) for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True
 
 
 def why_unusable(jar: Jar, version: str) -> str:
