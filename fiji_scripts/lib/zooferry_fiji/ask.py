@@ -125,7 +125,7 @@ def _answers(dialog, rows):
             found[key] = dict(choices)[shown]
             Prefs.set("zooferry.run." + key, shown)
         else:
-            found[key] = ("yes" if field.getState() else "no") if kind == "check" else field.getText().strip()
+            found[key] = ("yes" if field.getState() else "") if kind == "check" else field.getText().strip()
             Prefs.set("zooferry.run." + key, found[key])
     path = found.pop("path")
     if not found["model"] or path not in ("", known):
