@@ -159,14 +159,17 @@ def main():
     parser.add_argument("--pattern", default="*.tif", help="which files (default: *.tif)")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="e.g. tile=512, channels=each")
     options = parser.parse_args()
+    wrong = [one for one in options.set if "=" not in one]
+    if wrong:
+        sys.exit(f"--set {wrong[0]}: write key=value, for example tile=512")
     settings = dict(one.split("=", 1) for one in options.set)
     paths = sorted(path.resolve() for path in options.images.glob(options.pattern))
     if not paths:
         sys.exit(f"{options.images}: no {options.pattern} in it")
     model = str(Path(options.model).resolve()) if Path(options.model).exists() else options.model
+    ij = start_fiji(options.fiji)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    ij = start_fiji(options.fiji)
     rows = []
     for path in paths:
         begin = time.perf_counter()

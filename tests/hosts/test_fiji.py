@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import any_package
+import every_way
 import numpy as np
 import pytest
 import real_fiji
@@ -233,7 +234,7 @@ def test_good_and_bad_images_in_one_fiji(
     names = ["a b.tif", "c.ome.tif", "cut.tif", "text.tif", "colours.tif", "none.tif"]
     out = Path("out")
     images = [str(folder / name) for name in names]
-    assert main(["fiji", "run", str(package), *images, "--out", "out", "--fiji", str(home), "--tile", "32"]) == 1
+    assert main(["fiji", "run", str(package), *images, "--out", "out", "--fiji", str(home)]) == 1
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().err.splitlines())
     assert "damaged or cut off" in lines["cut.tif"]
     assert "Fiji cannot open" in lines["text.tif"]
@@ -247,7 +248,6 @@ def test_good_and_bad_images_in_one_fiji(
             np.testing.assert_array_equal(file.asarray(), sign * array)
             assert file.imagej_metadata is not None
             assert file.imagej_metadata["spacing"] == 0.7
-            assert "tile: 32 x 32" in file.imagej_metadata["Info"]
         np.testing.assert_array_equal(tifffile.imread(out / f"c.ome_{name}.tif"), sign * array)
 
 
@@ -259,6 +259,26 @@ def test_the_check_in_fiji(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.outputs[0].sentence().startswith("16 384 of 16 384 values within 1e-4")
     assert "pyimagej" in row.version
     assert "ONNX Runtime" in row.version
+
+
+@pytest.mark.fiji
+def test_settings_arrive(home: Path, tmp_path: Path) -> None:
+    package = every_way.package_folder(GOLDEN, tmp_path / "care")
+    lines: list[str] = []
+    run = imagej.Run(package, (package / "sample_input.tif",), tmp_path / "out", tile=64)
+    (done,) = fiji.run_packages([run], fiji=home, threads=1, engine="onnx", on_line=lines.append)
+    assert done.message == ""
+    assert 0 < done.inference_seconds < done.seconds
+    assert done.engine.startswith("ONNX Runtime")
+    assert any("Run Zooferry Model" in line for line in lines)
+    assert done.result is not None
+    with tifffile.TiffFile(done.result) as file:
+        stored = np.load(package / "test_output.npy").squeeze()
+        np.testing.assert_allclose(file.asarray(), stored, rtol=1e-4, atol=1e-4)
+        assert file.imagej_metadata is not None
+        info = file.imagej_metadata["Info"]
+    assert "zooferry tile: 64 x 64" in info
+    assert "zooferry threads: 1" in info
 
 
 @pytest.mark.fiji
