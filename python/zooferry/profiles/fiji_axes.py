@@ -154,8 +154,8 @@ def fiji_halo(package: OpenPackage) -> Iterator[LintFinding]:
                 "fiji-halo",
                 f"{axis.where}.halo",
                 found=axis.content["halo"],
-                why="JDLL mirrors the image by the halo first: the outer pixels are others than in Python, by 0.19 of a "
-                "range of 1.97 in the worst case, the inner ones are equal (measured)",
+                why="JDLL mirrors the image by the halo first: the outer pixels are others than in Python, by 0.19 of "
+                "a range of 1.97 in the worst case, the inner ones are equal (measured)",
                 fix="leave it out if deepImageJ should give Python's numbers; Zooferry reads config.zooferry.halo",
             )
 
