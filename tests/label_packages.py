@@ -16,7 +16,7 @@ RAYS = 16
 STEPS = {
     "star_convex": {
         "id": "stardist_postprocessing",
-        "kwargs": {"ndim": 2, "prob_threshold": 0.3, "nms_threshold": 0.4, "n_rays": RAYS, "grid": [2, 2], "b": 1},
+        "kwargs": {"prob_threshold": 0.3, "nms_threshold": 0.4, "n_rays": RAYS, "grid": [2, 2], "b": 1},
     },
     "flows": {
         "id": "cellpose_flow_dynamics",

@@ -162,6 +162,12 @@ STEPS = [
     post("mean_default", step("scale_mean_variance", reference_tensor="raw"), core=NO_STATISTICS_OF_OUTPUTS),
     post("uint8", step("scale_linear", gain=71.37), step("ensure_dtype", dtype="uint8")),
     post(
+        "cellpose_volume",
+        step("cellpose_flow_dynamics", cellprob_threshold=0.0, flow_threshold=0.4, do_3D=True),
+        skipped="cellpose_flow_dynamics of volumes does not run in ImageJ yet",
+        core="any",
+    ),
+    post(
         "custom",
         {"id": "custom", "source": "mine.py", "callable": "mine", "kwargs": {}},
         skipped="custom, and ImageJ cannot do this yet",
