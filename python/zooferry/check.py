@@ -72,8 +72,7 @@ def check_package(
     Returns
     -------
     CheckReport
-        ``passed`` is true only if every host that ran passed (or differs by no more than the package itself declares,
-        which its row says), at least one ran, and the description is valid.
+        ``passed``: at least one host ran, all that ran passed (or said "tolerated"), the description is valid.
 
     Raises
     ------

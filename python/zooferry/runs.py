@@ -22,7 +22,7 @@ from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
 from zooferry.trained import open_run
-from zooferry.training import Progress, train
+from zooferry.training import Data, Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
 
 Say = Callable[[str], None]
@@ -85,8 +85,7 @@ def train_method(
         start = {"method": name, "network": {"architecture": name_of(network), "arguments": dict(arguments)}}
         _write_start(out, start, settings, raw=raw, scalings=scalings, seconds=seconds)
     say(_announcement(facts, raw, network))
-    if data.validation is None:
-        say("warning: too few images to hold some out for validation; over-fitting will go unnoticed")
+    _warn_without(data, say)
     progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
     _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
     return progress
@@ -96,6 +95,11 @@ def _read(images: Path, targets: Path | None, settings: Settings) -> RawData:
     raw = read_training_data(images, targets, dims=settings.dims, factors=target_factors(settings))
     made: RawData = with_degraded(raw, settings)
     return made
+
+
+def _warn_without(data: Data, say: Say) -> None:
+    if data.validation is None:
+        say("warning: too few images to hold some out for validation; over-fitting will go unnoticed")
 
 
 def _announcement(facts: methods.MethodFacts, raw: RawData, network: torch.nn.Module) -> str:
