@@ -1,8 +1,8 @@
 """Every command of the README runs, in the order of the page, in one scratch folder.
 
 Two things differ from what a reader does: training gets 2 seconds instead of its budget, and the two `make` lines are
-run dry (the tests run inside one of them, and tests/test_demo.py runs what the other one calls). What needs a Fiji runs in
-a copy of one, where there is one; the macro runs in plain ImageJ as well.
+run dry (the tests run inside one of them, and tests/test_demo.py runs what the other one calls). What needs a Fiji
+runs in a copy of one, where there is one; the macro runs in plain ImageJ.
 """
 
 import os
