@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import imagej
+import numpy as np
 import scyjava.config
 
 # our names of the axes -> those of pyimagej, in the order in which it writes them
@@ -109,6 +110,8 @@ def to_xarray(ij, image):
 def to_imageplus(ij, array, title):
     """An array as an ImagePlus of its own; what pyimagej leaves out of the calibration is set here."""
     ordered = array.transpose(*[axis for axis in AXES if axis in array.dims])
+    # of a transposed view in Fortran order pyimagej 1.8.0 exchanges x and y (observed)
+    ordered = ordered.copy(data=np.ascontiguousarray(ordered.values))
     image = ij.py.to_imageplus(ordered.rename({axis: AXES[axis] for axis in ordered.dims})).duplicate()
     image.setTitle(title)
     calibration = image.getCalibration()
