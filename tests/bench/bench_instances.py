@@ -3,7 +3,7 @@
 python tests/bench/bench_instances.py [--size 1024] [--objects 900] [--runs 2]
 
 The best of the runs counts; ImageJ's kernels are compiled before. stardist (0.9.2) and cellpose (3.1) are measured
-where they can be imported. Exits 1 where ImageJ takes more than 3 s, or labels differ.
+where they can be imported. Exits 1 where ImageJ takes more than 3 s, or its labels are not those of Python.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ def main() -> int:
         ours, labels = timed(lambda said=said, heads=heads: decode(said, heads), options.runs)  # type: ignore[misc]
         theirs = timed_theirs(declaration, heads, options.runs)
         same &= np.array_equal(labels, in_imagej[name])
-        if theirs is not None:
-            same &= np.array_equal(labels, theirs[1])
+        others = 0 if theirs is None else int((labels != theirs[1]).sum())
         words = "-" if theirs is None else f"{theirs[0]:.2f}"
-        print(f"{name:24}{len(np.unique(labels)) - 1:9}{seconds[name]:9.2f}{ours:9.2f}{words:>9}")
+        note = f"  {others} pixels differ from theirs" if others else ""
+        print(f"{name:24}{len(np.unique(labels)) - 1:9}{seconds[name]:9.2f}{ours:9.2f}{words:>9}{note}")
         worst = max(worst, seconds[name])
-    print(f"labels {'identical' if same else 'DIFFER'}; slowest in ImageJ {worst:.2f} s, allowed are {BAR:g}")
+    print(f"labels of ImageJ and Python {'identical' if same else 'DIFFER'}")
+    print(f"slowest in ImageJ {worst:.2f} s, allowed are {BAR:g}")
     return 0 if same and worst <= BAR else 1
 
 

@@ -83,4 +83,6 @@ def test_labels_are_those_of_core(which: tuple[str, str], packages: dict[Any, Pa
     heads = label_packages.heads_of(which[1])
     with open_package(packages[which]) as package:
         ours = run_package(package, {"raw": heads[None]})["cells"]
-    np.testing.assert_array_equal(ours, any_package.core_prediction(packages[which])["cells"])
+    theirs = any_package.core_prediction(packages[which])["cells"]  # stardist's with the channel as last axis
+    assert ours.max() > 3
+    np.testing.assert_array_equal(ours.squeeze(), theirs.squeeze())
