@@ -9,17 +9,22 @@ from typing import Any
 
 import any_package
 import every_way
+import label_packages
 import numpy as np
 import pytest
 import real_fiji
 import tifffile
 from onnx import helper
 
+from zooferry.axes import label_axes
 from zooferry.check import check_package
 from zooferry.cli import main
 from zooferry.errors import HostAbsentError, ZooferryError
 from zooferry.fiji import manifest
 from zooferry.hosts import fiji, fiji_worker, imagej, jvm
+from zooferry.images import read_image, write_image
+from zooferry.package import open_package
+from zooferry.running import run_package
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "care-0.1.0.zip"
 
@@ -42,6 +47,7 @@ def fake_fiji(folder: Path, *, installed: bool = True, launcher: str = "fiji-lin
     [
         ("nuclei.tif", ["restored"], ["nuclei_restored"]),
         ("nuclei.tif", ["any id"], ["nuclei_restored"]),
+        ("nuclei.tif", ["labels"], ["nuclei_labels"]),
         ("nuclei.ome.tif", ["restored"], ["nuclei_restored"]),
         ("a.b.TIF", ["u", "v 1"], ["a.b_u", "a.b_v 1"]),
         (".tif", ["restored"], [".tif_restored"]),
@@ -55,8 +61,9 @@ def test_titles_are_those_of_the_menu_command(
     monkeypatch.syspath_prepend(str(imagej.fiji_scripts() / "lib"))
     from zooferry_fiji.titles import result_title
 
-    assert fiji.titles(image, outputs) == expected
-    endings = ["restored"] if len(outputs) == 1 else outputs
+    labels = outputs == ["labels"]
+    assert fiji.titles(image, outputs, labels=labels) == expected
+    endings = outputs if len(outputs) > 1 or labels else ["restored"]
     assert [result_title(image, ending) for ending in endings] == expected
 
 
@@ -279,6 +286,27 @@ def test_settings_arrive(home: Path, tmp_path: Path) -> None:
         info = file.imagej_metadata["Info"]
     assert "zooferry tile: 64 x 64" in info
     assert "zooferry threads: 1" in info
+
+
+LABELS = [("spec", "star_convex"), ("spec", "flows"), ("declared", "star_convex"), ("declared", "borders")]
+
+
+@pytest.mark.fiji
+def test_labels_are_those_of_python(home: Path, tmp_path: Path) -> None:
+    runs, expected = [], []
+    for kind, method in LABELS:
+        heads = label_packages.heads_of(method)
+        make = label_packages.spec_package if kind == "spec" else label_packages.declared_package
+        package = make(tmp_path / kind / method, method, heads)
+        image = write_image(tmp_path / f"{kind}_{method}.tif", label_axes(heads, "cyx"))
+        runs.append(imagej.Run(package, (image,), tmp_path / "out"))
+        with open_package(package) as opened:
+            expected.append(list(run_package(opened, {"raw": heads[None]}).values())[-1][0, 0])
+    for which, result, wanted in zip(LABELS, fiji.run_packages(runs, fiji=home), expected, strict=True):
+        assert not result.message, which
+        labels = read_image(list(result.results.values())[-1])
+        assert wanted.max() > 3, which
+        np.testing.assert_array_equal(labels.values, wanted, err_msg=str(which))
 
 
 @pytest.mark.fiji

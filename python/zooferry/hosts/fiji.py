@@ -72,10 +72,14 @@ def version(fiji: Fiji) -> str:
     return f"Fiji {fiji.version('fiji') or '?'}, ImageJ {fiji.version('ij') or '?'}, pyimagej {own}"
 
 
-def titles(image: str, outputs: Sequence[str]) -> list[str]:
-    """The documented titles of the results: nuclei.tif -> nuclei_restored, of several outputs nuclei_<output id>."""
+def titles(image: str, outputs: Sequence[str], *, labels: bool = False) -> list[str]:
+    """The documented titles of the results.
+
+    nuclei.tif -> nuclei_restored, nuclei_labels if the only output is `labels`, of several outputs nuclei_<output id>.
+    """
     stem = ENDINGS.sub("", image)
-    return [f"{stem}_restored"] if len(outputs) == 1 else [f"{stem}_{output}" for output in outputs]
+    one = "labels" if labels else "restored"
+    return [f"{stem}_{output}" for output in (outputs if len(outputs) > 1 else [one])]
 
 
 def run_packages(
@@ -183,6 +187,7 @@ def restore_files(
 
 def _entry(run: Run) -> dict[str, Any]:
     """What the worker needs to know of a run."""
+    from zooferry.instance_steps import LIBRARIES
     from zooferry.package import open_package
 
     if "]" in str(run.package.resolve()):
@@ -190,8 +195,9 @@ def _entry(run: Run) -> dict[str, Any]:
     with open_package(run.package) as package:
         outputs = [tensor.id for tensor in package.outputs]
         inputs = len(package.inputs)
-        labels = bool(((package.content.get("config") or {}).get("zooferry") or {}).get("instances"))
-    outputs += ["labels"] if labels else []
+        declared = bool(((package.content.get("config") or {}).get("zooferry") or {}).get("instances"))
+        labels = any(step["id"] in LIBRARIES for tensor in package.outputs for step in tensor.operations)
+    outputs += ["labels"] if declared else []
     name = run.images[0].name
     return {
         "package": str(run.package.resolve()),
@@ -199,8 +205,8 @@ def _entry(run: Run) -> dict[str, Any]:
         "unsupported": f"the macro line takes one image, and the model takes {inputs}" if inputs > 1 else "",
         "out": str(run.out.resolve()),
         "tile": run.tile or 0,
-        "heads": "yes" if labels else "",  # else the outputs of which labels were made are not shown
-        "titles": dict(zip(outputs, titles(name, outputs), strict=True)),
+        "heads": "yes" if declared else "",  # else the outputs of which labels were made are not shown
+        "titles": dict(zip(outputs, titles(name, outputs, labels=labels), strict=True)),
     }
 
 
