@@ -19,7 +19,7 @@ from zooferry.fiji import jars, manifest
 from zooferry.fiji.contents import Piece, missing_jars, own_pieces
 from zooferry.fiji.folders import Fiji, find_fiji
 from zooferry.fiji.manifest import Entry, Manifest
-from zooferry.fiji.swap import STAGE, Swap, remove_compiled, remove_folders
+from zooferry.fiji.swap import STAGE, Swap, remove_compiled, remove_folders, remove_leftovers
 from zooferry.files import sha256
 
 Say = Callable[[str], None]
@@ -71,6 +71,8 @@ def install(given: Path, *, torchscript: bool = False, say: Say) -> Status:
         then as it was.
     """
     fiji = find_fiji(given)
+    with words(fiji.root):
+        remove_leftovers(fiji.root)
     old = manifest.read(fiji.root)
     torchscript = torchscript or bool(old and old.torchscript)
     added = missing_jars(fiji, {e.path for e in old.files} if old else set(), torchscript=torchscript, say=say)
@@ -106,6 +108,8 @@ def uninstall(given: Path, *, say: Say) -> None:
         No Fiji, nothing installed, or a folder that cannot be written to.
     """
     fiji = find_fiji(given)
+    with words(fiji.root):
+        remove_leftovers(fiji.root)
     old = manifest.read(fiji.root)
     if old is None:
         raise ZooferryError(f"{fiji.root}: Zooferry is not installed there; nothing to remove")

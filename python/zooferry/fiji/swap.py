@@ -86,6 +86,17 @@ class Swap:
         self._saved.append((file, place))
 
 
+def remove_leftovers(root: Path) -> None:
+    """Remove what killed installations left: stages, which hold nothing of the user's, and a part of a manifest."""
+    for left in root.glob(f"{STAGE}*"):
+        shutil.rmtree(left)
+    note = root / manifest.PLACE
+    for part in note.parent.glob(f".{note.name}.*.part"):
+        part.unlink()
+        if not note.exists():
+            remove_folders(root, [str(folder) for folder in list(Path(manifest.PLACE).parents)[:2]])
+
+
 def remove_folders(root: Path, folders: Sequence[str]) -> None:
     """Remove those that are empty, the inner ones first."""
     for folder in sorted(folders, key=len, reverse=True):
