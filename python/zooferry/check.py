@@ -117,8 +117,8 @@ def _refused(opened: OpenPackage, names: Sequence[str], trust_code: bool) -> dic
     empty = {"status": "skipped", "version": "", "seconds": 0.0, "outputs": []}
     found = {name: empty | {"reason": reason} for name, reason in reasons.items() if reason}
     if "torchscript" in opened.weights:
-        others = () if "onnx" in opened.weights else ("imagej",)  # it takes ONNX where there is one
-        for name in {"core-torchscript", *others} & set(names):
+        others = () if "onnx" in opened.weights else ("imagej", "fiji")  # they take ONNX where there is one
+        for name in {"core-torchscript", "deepimagej", *others} & set(names):
             try:  # these load any script; the host torchscript looks for itself
                 require_harmless_script(weights_file(opened, "torchscript"))
             except ZooferryError as error:
