@@ -18,7 +18,8 @@ import fiji_tables  # noqa: E402
 from zooferry_fiji import description, grid, older, tiling  # noqa: E402
 from zooferry_fiji.errors import UnsupportedError, ZooferryError  # noqa: E402
 
-SOURCES = sorted((ROOT / "fiji_scripts").rglob("*.py"))
+# what runs in Jython; the scripts for pyimagej run in CPython 3
+SOURCES = sorted(p for p in (ROOT / "fiji_scripts").rglob("*.py") if p.parent.name != "pyimagej")
 PYTHON_3_ONLY = (
     ast.JoinedStr,
     ast.AnnAssign,
