@@ -76,9 +76,10 @@ UNCLEAR = [
 ]
 
 # unit -> micrometres
-SIGN = calibration.MICRO[1]
+SIGNS = [sign.decode("utf-8") for sign in (b"\xc2\xb5", b"\xce\xbc", b"\xc3\x85")]  # micro, mu, angstrom
 UNITS = [
-    ("um", 1.0), ("micron", 1.0), ("Microns", 1.0), (SIGN + "m", 1.0), ("nm", 1e-3), ("mm", 1e3),
+    ("um", 1.0), ("micron", 1.0), ("Microns", 1.0), (SIGNS[0] + "m", 1.0), (SIGNS[1] + "m", 1.0), (SIGNS[2], 1e-4),
+    ("nm", 1e-3), ("mm", 1e3),
     ("micrometer", 1.0), ("pixel", None), ("", None), (None, None), ("inches", None),
 ]  # fmt: skip
 

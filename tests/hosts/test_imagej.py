@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -287,7 +288,7 @@ def test_tables_and_macro_options_in_jython(tmp_path: Path) -> None:
         script=str(imagej.fiji_scripts() / imagej.SCRIPT),
     )
     answer = json.loads(probe(tmp_path, code=code)["answer"])
-    assert answer["status"].startswith("restored good.tif with Tiny test network")
+    assert re.match(r"restored good.tif in \d+\.\d s with Tiny test network; ", answer["status"])
     assert answer["details"]["tile"] == "32 x 32"
     assert answer["details"]["threads"] == 1
     assert answer["title"] == "good_restored"

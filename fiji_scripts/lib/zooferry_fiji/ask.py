@@ -21,6 +21,7 @@ TITLE = "Run Zooferry Model"
 OTHER = "the folder or zip below"
 ALL_PLANES, CURRENT = "all slices and frames", "the current one only"
 FITTING, EACH = "those that the model takes", "each, one after the other"
+RESCALE = "rescale brings a copy of the image to that pixel size, runs the model and brings the result back"
 AFTER_FIJI = 500  # ms
 HELP = (
     "<html><h3>Run Zooferry Model</h3>"
@@ -101,8 +102,8 @@ def _rows(image, installed):
     return rows + [
         ("choice", "region", "region", whole),
         ("check", "rescale", "rescale to the pixel size of the training data", None),
-        ("check", "outlines", "outlines of labels as an overlay", None),
-        ("check", "table", "table of the labels' sizes and grey values", None),
+        ("check", "outlines", "segmentation: outlines of the objects as an overlay", None),
+        ("check", "table", "segmentation: table of the objects' sizes and grey values", None),
         ("number", "tile", "tile (0: automatic)", "pixels"),
         ("number", "threads", "threads (0: one per processor)", ""),
         ("choice", "engine", "engine", engines),
@@ -159,7 +160,7 @@ def choose(problem):
 def wants_rescaling(warning):
     """Offer to bring the image to the pixel size of the training data."""
     dialog = GenericDialog(TITLE)
-    dialog.addMessage(sentence(warning.split("; ")[0]))
+    dialog.addMessage(sentence(warning.split("; ")[0]) + "\n" + sentence(RESCALE))
     dialog.enableYesNoCancel("Rescale", "Run as it is")
     dialog.showDialog()
     if dialog.wasCanceled():

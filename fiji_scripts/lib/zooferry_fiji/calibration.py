@@ -26,7 +26,8 @@ MICROMETRES = {
     "inch": 25400.0,
     "in": 25400.0,
 }
-MICRO, ANGSTROM = ("\u00b5", "\u03bc"), "\u00c5"
+# of bytes, for "\u00b5" is six letters in Jython 2.7 and ruff takes the u of u"" away
+MICRO, ANGSTROM = (b"\xc2\xb5".decode("utf-8"), b"\xce\xbc".decode("utf-8")), b"\xc3\x85".decode("utf-8")
 
 
 def micrometres(unit):

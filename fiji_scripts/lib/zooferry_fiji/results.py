@@ -70,7 +70,7 @@ def _source_channels(shown, source):
 
 def _label(source, channel, z, t):
     if source.getStackSize() == 1:
-        return source.getProp("Slice_Label") or source.getStack().getSliceLabel(1)
+        return source.getProp("Slice_Label")  # getStack() makes a label of the title and the Info
     index = source.getStackIndex((channel or 0) + 1, z + 1, t + 1)
     return source.getStack().getSliceLabel(index)
 

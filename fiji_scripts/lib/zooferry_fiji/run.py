@@ -66,10 +66,10 @@ def _failure(status, unsupported=False, cancelled=False):
 
 
 def _success(image, details):
-    status = "restored %s with %s: %.1f s, %.1f s of them in the network (%s, tile %s)" % (
+    status = "restored %s in %.1f s with %s; %.1f s of them in the network (%s, tile %s)" % (
         image.getTitle(),
-        details["model"],
         details["seconds"],
+        details["model"],
         details["inference_seconds"],
         details["engine"],
         details["tile"],
@@ -216,7 +216,13 @@ def tell(restored, status, module=None):
     `module` is the SciJava module that runs the script in Fiji.
     """
     results.show(restored, module)
-    cancelled = status == "cancelled"
-    if not restored and not cancelled:
-        ask.complain(status)
-    ask.say("Zooferry: cancelled" if cancelled else status if restored else "", module)
+    if not restored:
+        if status != "cancelled":
+            ask.complain(status)
+        ask.say("Zooferry: cancelled" if status == "cancelled" else "", module)
+        return
+    short, _, more = status.partition("; ")  # Fiji's status bar holds about 60 letters
+    _, _, cautions = more.partition("; ")
+    if cautions and not ask.somebody_there():
+        IJ.log("Zooferry: " + cautions)
+    ask.say(short, module)
