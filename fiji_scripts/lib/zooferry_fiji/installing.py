@@ -195,7 +195,7 @@ def _checked_bytes(path):
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipfile, EnvironmentError, ValueError, _java_exception()) as problem:
         raise ZooferryError(
-            "%s is not a readable zip (%s): a package is a zip with rdf.yaml in it" % (path, _reason(problem))
+            "%s is not a readable zip (%s): get the package again, a zip with rdf.yaml in it" % (path, _reason(problem))
         )
     try:
         for entry in archive.infolist():

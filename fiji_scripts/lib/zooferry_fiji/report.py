@@ -41,7 +41,7 @@ def as_html(rows):
         shown = escaped(what) + ("<br><i>%s</i>" % escaped(cure) if cure else "")
         cells.append(
             '<tr valign="top"><td><font color="%s"><b>%s</b></font></td><td><b>%s</b></td><td>%s</td></tr>'
-            % (COLOURS[state], state, escaped(name), shown)
+            % (COLOURS[state], state, escaped(name).replace(" ", "&nbsp;"), shown)
         )
     head = "<p><b>%s</b></p>" % escaped(summary(rows))
     return '<html><body style="font-family: sans-serif">%s<table cellpadding="4">%s</table></body></html>' % (

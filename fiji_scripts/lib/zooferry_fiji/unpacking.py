@@ -95,7 +95,7 @@ def unpack(path, folder):
             archive.close()
     except (IOException, IllegalArgumentException) as problem:  # the latter: names that are no UTF-8
         raise ZooferryError(
-            "%s is not a readable zip (%s): a package is a zip with rdf.yaml in it"
+            "%s is not a readable zip (%s): get the package again, a zip with rdf.yaml in it"
             % (path, " ".join((problem.getMessage() or problem.toString()).split())[:200])
         )
 
