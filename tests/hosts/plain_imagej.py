@@ -17,6 +17,7 @@ from pathlib import Path
 from zooferry.hosts import imagej, jvm
 
 DRIVER = Path(__file__).with_name("plain_imagej_driver.py")
+COMMANDS = imagej.fiji_scripts() / "scripts" / "Plugins" / "Zooferry"
 ANSWER = "@plain "
 
 
@@ -39,28 +40,32 @@ def make_home(folder: Path, scripts: Path | None = None) -> Path:
     return folder
 
 
-def start(
-    home: Path, macros: Sequence[str | tuple[Path, str]], *, options: Sequence[str] = ()
+def java(
+    home: Path, arguments: Sequence[str], *, options: Sequence[str] = (), without: str = "", screen: str = ""
 ) -> subprocess.Popen[str]:
-    """Begin a headless ImageJ that runs macros one after the other.
+    """Begin a Java that runs a Jython file.
 
     Parameters
     ----------
     home : Path
         See `make_home`.
-    macros : sequence
-        Code, or a macro file with its argument.
+    arguments : sequence of str
+        The file and what it is given.
     options : sequence of str
         More options of Java.
+    without : str
+        Jars whose names begin so are left out.
+    screen : str
+        The display of ImageJ's window; empty: headless.
     """
-    steps = [{"code": one} if isinstance(one, str) else {"file": str(one[0]), "argument": one[1]} for one in macros]
-    jars = os.pathsep.join(map(str, jvm._jars(jvm.ENDPOINTS)))
+    jars = [str(jar) for jar in jvm._jars(jvm.ENDPOINTS) if not (without and jar.name.startswith(without))]
+    kept = [option for option in jvm.HEADLESS if not (screen and "headless" in option)]
     command = [
         str(jvm.find_java().home / "bin" / "java"),
-        *jvm.HEADLESS,
+        *kept,
         f"-Dplugins.dir={home}",
         *options,
-        *("-cp", jars, "org.python.util.jython", str(DRIVER), json.dumps(steps)),
+        *("-cp", os.pathsep.join(jars), "org.python.util.jython", *arguments),
     ]
     return subprocess.Popen(
         command,
@@ -68,15 +73,36 @@ def start(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        env=imagej._environment(),
+        env={**imagej._environment(), **({"DISPLAY": screen} if screen else {})},
     )
 
 
+def start(
+    home: Path, macros: Sequence[str | tuple[Path, str]], *, options: Sequence[str] = (), without: str = ""
+) -> subprocess.Popen[str]:
+    """Begin a headless ImageJ that runs macros one after the other.
+
+    Parameters
+    ----------
+    macros : sequence
+        Code, or a macro file with its argument.
+    home, options, without
+        See `java`.
+    """
+    steps = [{"code": one} if isinstance(one, str) else {"file": str(one[0]), "argument": one[1]} for one in macros]
+    return java(home, [str(DRIVER), json.dumps(steps)], options=options, without=without)
+
+
 def run(
-    home: Path, macros: Sequence[str | tuple[Path, str]], *, options: Sequence[str] = (), seconds: float = 600
+    home: Path,
+    macros: Sequence[str | tuple[Path, str]],
+    *,
+    options: Sequence[str] = (),
+    without: str = "",
+    seconds: float = 600,
 ) -> Answer:
     """As `start`, to its end."""
-    with start(home, macros, options=options) as process:
+    with start(home, macros, options=options, without=without) as process:
         try:
             output, _ = process.communicate(timeout=seconds)
         except BaseException:

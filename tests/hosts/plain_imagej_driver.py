@@ -10,32 +10,16 @@ import json
 import os
 import sys
 
-from net.imagej.patcher import LegacyInjector
+sys.dont_write_bytecode = True
+
+from net.imagej.patcher import LegacyInjector  # noqa: E402
 
 LegacyInjector.preinit()
 
 from ij import IJ, Menus  # noqa: E402
 from ij.macro import Interpreter  # noqa: E402
-from java.lang import ClassLoader, System  # noqa: E402
-from javassist import ClassPool, CtNewMethod  # noqa: E402
-
-METHODS = (
-    "public String run(String script, String argument) {"
-    " new org.python.util.PythonInterpreter().exec(script); return null; }",
-    'public String getReturnValue() { return ""; }',
-    'public String getName() { return "Jython"; }',
-    'public String getImports() { return ""; }',
-    'public String getVersion() { return "2.7"; }',
-)
-
-
-def make_interpreter():
-    """The class by which ImageJ runs a .py of its plugins folder."""
-    pool = ClassPool(True)
-    made = pool.makeClass("Jython", pool.get("ij.plugin.PlugInInterpreter"))
-    for method in METHODS:
-        made.addMethod(CtNewMethod.make(method, made))
-    made.toClass(ClassLoader.getSystemClassLoader(), None)
+from java.lang import System  # noqa: E402
+from jython_interpreter import make_interpreter  # noqa: E402
 
 
 def register_commands(plugins):
@@ -49,7 +33,6 @@ def register_commands(plugins):
 
 
 def main(steps):
-    sys.dont_write_bytecode = True
     home = System.getProperty("plugins.dir")
     sys.path.insert(0, os.path.join(home, "jars", "Lib"))
     make_interpreter()

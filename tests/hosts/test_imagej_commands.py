@@ -231,7 +231,8 @@ def test_check_tells_good_from_bad(answer: dict[str, Any]) -> None:
     assert good[2]["outputs"]["restored"]["mismatched"] == 0
     titles = [title for title, _, _ in good[3]]
     assert titles == ["expected_restored", "actual_restored", "difference_restored"]
-    assert good[3][2][2] == pytest.approx(-good[2]["outputs"]["restored"]["max_abs"], rel=1e-6)
+    assert good[2]["outputs"]["restored"]["max_abs"] < 1e-4
+    assert good[3][2][2] == pytest.approx(-1e-4)  # what does not matter is grey
     assert not wrong[0]
     found = wrong[2]["outputs"]["restored"]
     assert found["mismatched_ppm"] > 900_000

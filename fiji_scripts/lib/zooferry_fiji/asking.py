@@ -5,6 +5,7 @@ is the same in Fiji and in plain ImageJ.
 """
 
 import os
+import textwrap
 
 from ij import IJ, Macro, Prefs, WindowManager
 from ij.gui import GenericDialog
@@ -13,6 +14,7 @@ from ij.plugin.frame import Recorder
 from . import ask
 from .errors import ZooferryError
 
+LOG = 40  # letters that its window shows in a line
 FILE = "a file or folder"  # as default of a row: a field with a Browse button
 
 
@@ -147,11 +149,12 @@ def tell(title, passed, status):
     if not ask.has_window():
         IJ.log("%s: %s" % (title, status))
     elif passed or IJ.isMacro():
-        IJ.log("%s: %s" % (title, status.replace("; ", ";\n    ")))
+        lines = [line for part in status.split("; ") for line in textwrap.wrap(part, LOG, break_long_words=False)]
+        IJ.log("\n    ".join([title + ":"] + lines))
     else:
         ask.complain(status, title)
     if ask.has_window():
-        IJ.showStatus(status)
+        ask.Later("%s: %s" % (title, "done, see the Log" if passed else "failed, see the Log")).start()
 
 
 def record(title, rows, chosen):

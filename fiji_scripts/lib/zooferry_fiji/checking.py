@@ -6,10 +6,11 @@ import os
 from ij import IJ, CompositeImage, ImagePlus, ImageStack
 from ij.process import FloatProcessor
 
-from . import comparing, installing, models, npy, results
+from . import comparing, installing, models, npy, results, titles
 from .description import load_rdf, read_model, text
 from .errors import ZooferryError
 
+LEGIBLE, MOST_ZOOM = 280, 8.0  # pixels of a window whose title can be read
 OTHER = "the folder or zip below"
 
 
@@ -172,7 +173,7 @@ def _set_ranges(images, verdict):
     expected, actual, difference = images
     expected.resetDisplayRange()
     low, high = expected.getDisplayRangeMin(), expected.getDisplayRangeMax()
-    far = verdict.max_abs or verdict.atol
+    far = max(verdict.max_abs, verdict.atol)  # grey if nothing matters
     for image, begin, end in ((expected, low, high), (actual, low, high), (difference, -far, far)):
         for channel in range(image.getNChannels(), 0, -1):
             image.setC(channel)
@@ -189,12 +190,17 @@ def _restore(inputs, folder):
 
 def show(images, module):
     """Show expected, actual and difference side by side, one row for each output; `module` is Fiji's, or None."""
+    taken = results.open_titles()
+    for image in images:
+        image.setTitle(titles.unique_title(image.getTitle(), taken))
     results.show(images, module)
     place = None
     for number, image in enumerate(images):
         window = image.getWindow()
         if window is None:
             continue
+        while window.getWidth() < LEGIBLE and image.getCanvas().getMagnification() < MOST_ZOOM:
+            image.getCanvas().zoomIn(0, 0)
         screen, size = IJ.getScreenSize(), window.getSize()
         place = (20, place[1] + size.height if place else 150) if number % 3 == 0 else (place[0] + size.width, place[1])
         window.setLocation(min(place[0], max(0, screen.width - size.width)), min(place[1], screen.height // 2))

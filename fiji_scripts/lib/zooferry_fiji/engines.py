@@ -4,10 +4,14 @@ from java.lang import System
 
 from .errors import UnsupportedError, ZooferryError
 
-MISSING = "%s is not installed: put %s into Fiji's folder jars/"
+MISSING = "%s is not installed: run %s, or put %s into Fiji's folder jars/"
 JARS = {
-    "onnx": ("ONNX Runtime", "onnxruntime-1.29.0.jar"),
-    "torchscript": ("LibTorch", "ai.djl.pytorch's pytorch-engine 0.35.1 and what it needs"),
+    "onnx": ("ONNX Runtime", "zooferry fiji install", "onnxruntime-1.29.0.jar"),
+    "torchscript": (
+        "LibTorch",
+        "zooferry fiji install --torchscript",
+        "ai.djl.pytorch's pytorch-engine 0.35.1 and what it needs",
+    ),
 }
 
 
@@ -29,6 +33,18 @@ def open_network(model, wanted, threads):
     (network, str)
         And the format of the weights that it has read.
     """
+    kind, module = find(model, wanted)
+    return module.open_network(model["weights"][kind]["path"], threads), kind
+
+
+def find(model, wanted):
+    """The format of the weights that will be read, and the module of its engine; arguments as `open_network`.
+
+    Raises
+    ------
+    ZooferryError
+        The engine is not installed, or the model has no such weights.
+    """
     if wanted == "automatic":
         wanted = System.getProperty("zooferry.engine") or wanted
     kinds = sorted(model["weights"]) if wanted == "automatic" else [wanted]
@@ -41,8 +57,7 @@ def open_network(model, wanted, threads):
     there = [(kind, module) for kind, module in modules if module is not None]
     if not there:
         raise _missing(model, kinds)
-    kind, module = there[0]
-    return module.open_network(model["weights"][kind]["path"], threads), kind
+    return there[0]
 
 
 def _module(kind):
