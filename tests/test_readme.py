@@ -53,7 +53,8 @@ def test_every_block_runs(tmp_path):
 def test_the_macro_runs(tmp_path):
     import plain_imagej
 
-    (macro,) = MACROS
+    macro, labels = MACROS
+    assert run_keys(labels) == {"model", "outlines", "rois", "table"}  # tests/hosts/test_imagej_labels.py runs them
     home = plain_imagej.make_home(tmp_path / "ImageJ")
     sample = a_package(tmp_path)
     for name in ("cell.tif", "/data/care.zip", "restored.tif"):
@@ -77,6 +78,17 @@ def test_what_needs_a_fiji_runs(tmp_path):
     for command in commands:
         run(command, tmp_path, FIJI_HOME=str(home))
     assert (tmp_path / "restored-in-fiji" / "sample_000.tif").is_file()
+
+
+def run_keys(macro):
+    """The keys of its line that runs a model, all of which the command knows."""
+    sys.path.insert(0, str(ROOT / "fiji_scripts" / "lib"))
+    from zooferry_fiji import settings
+
+    (options,) = re.findall(r'run\("Run Zooferry Model", "(.*)"\)', macro)
+    keys = set(re.findall(r"(\w+)=", options))
+    assert keys <= set(settings.KEYS)
+    return keys
 
 
 def a_package(folder):

@@ -3,7 +3,7 @@
 from . import grid, tiling
 
 # larger windows gain nothing: the first touch of their memory costs more than the halo of smaller ones
-LARGEST_WINDOW = {2: 1152 * 1152, 3: 64 * 256 * 256}
+LARGEST_WINDOW = {2: 1536 * 1536, 3: 64 * 256 * 256}
 
 
 class Plan(object):
