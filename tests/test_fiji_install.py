@@ -283,54 +283,6 @@ def test_a_failure_leaves_fiji_as_it_was(moment: str, fiji: Path, monkeypatch: p
     assert tree(fiji) == before
 
 
-KILLED = """
-import os, shutil, sys
-from pathlib import Path
-from zooferry.fiji import install, jars
-
-fiji, coordinate, digest, call, count = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
-jars.SHA256[coordinate] = digest
-where = {"copyfile": shutil, "replace": os}[call]
-real, calls = getattr(where, call), []
-
-def counted(source, target):
-    calls.append(target)
-    if len(calls) == count:
-        os.kill(os.getpid(), 9)
-    return real(source, target)
-
-setattr(where, call, counted)
-install.install(fiji, say=print)
-"""
-
-
-@pytest.mark.parametrize(("call", "count"), [("copyfile", 1), ("copyfile", 9), ("replace", 1), ("replace", 9)])
-def test_after_a_kill_nothing_is_left_over(call: str, count: int, tmp_path: Path) -> None:
-    """A new installation, an upgrade and an uninstallation clear away what the killed one had laid out."""
-    fiji = fake_fiji(tmp_path / "Fiji")
-    empty = tree(fiji)
-    arguments = [str(fiji), RUNTIME.coordinate, jars.SHA256[RUNTIME.coordinate], call, str(count)]
-
-    def kill() -> None:
-        done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
-        assert done.returncode == -9, done.stderr
-        assert list(fiji.glob(f"{STAGED}*"))
-
-    kill()
-    if manifest.read(fiji) is None:
-        with pytest.raises(ZooferryError, match="not installed there"):
-            uninstall(fiji, say=quiet)
-    else:
-        uninstall(fiji, say=quiet)
-    assert tree(fiji) == empty
-    kill()
-    assert install(fiji, say=quiet).up_to_date
-    assert not list(fiji.glob(f"{STAGED}*"))
-    (fiji / "jars/Lib/zooferry_fiji/run.py").write_text("# older")
-    uninstall(fiji, say=quiet)
-    assert set(tree(fiji)) - set(empty) == {"jars/Lib", "jars/Lib/zooferry_fiji", "jars/Lib/zooferry_fiji/run.py"}
-
-
 def test_a_read_only_fiji_in_one_line(fiji: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if os.geteuid() == 0:
         command = [sys.executable, "-c", READ_ONLY, str(fiji)]

@@ -151,6 +151,9 @@ def tell(title, passed, status):
     elif passed or IJ.isMacro():
         lines = [line for part in status.split("; ") for line in textwrap.wrap(part, LOG, break_long_words=False)]
         IJ.log("\n    ".join([title + ":"] + lines))
+        window = WindowManager.getFrame("Log")
+        if window is not None and not IJ.isMacro():
+            window.toFront()
     else:
         ask.complain(status, title)
     if ask.has_window():

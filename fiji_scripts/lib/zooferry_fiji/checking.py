@@ -199,8 +199,9 @@ def show(images, module):
         window = image.getWindow()
         if window is None:
             continue
-        while window.getWidth() < LEGIBLE and image.getCanvas().getMagnification() < MOST_ZOOM:
-            image.getCanvas().zoomIn(0, 0)
+        canvas = image.getCanvas()  # a window's own width lags behind
+        while image.getWidth() * canvas.getMagnification() < LEGIBLE and canvas.getMagnification() < MOST_ZOOM:
+            canvas.zoomIn(0, 0)
         screen, size = IJ.getScreenSize(), window.getSize()
         place = (20, place[1] + size.height if place else 150) if number % 3 == 0 else (place[0] + size.width, place[1])
         window.setLocation(min(place[0], max(0, screen.width - size.width)), min(place[1], screen.height // 2))
