@@ -47,21 +47,38 @@ run("Convert to Mask");
 run("Fill Holes");
 run("Watershed");
 
-// 3. measure: shapes of the mask, intensities of the restored image
-run("Set Measurements...", "area mean standard min centroid perimeter shape redirect=[" + restored + "] decimal=6");
-run("Analyze Particles...", "size=" + smallest + "-Infinity show=Overlay exclude display clear");
-objects = nResults;
-for (row = 0; row < objects; row++) setResult("Unit", row, unit);
+// 3. measure each object in the restored image. (Not by Analyze Particles: without a window it fails in Fiji 2.16.)
+run("Find Maxima...", "prominence=10 exclude output=[Point Selection]");  // one point in each, none in those cut off
+objects = 0;
+run("Clear Results");
+if (selectionType() == 10) {
+    getSelectionCoordinates(xs, ys);
+    for (i = 0; i < xs.length; i++) {
+        selectImage("mask");
+        doWand(xs[i], ys[i]);
+        getSelectionCoordinates(outline_x, outline_y);
+        selectImage(restored);
+        makeSelection("traced", outline_x, outline_y);
+        List.setMeasurements;
+        if (List.getValue("Area") < smallest) continue;
+        Overlay.addSelection("yellow");
+        setResult("Area", objects, List.getValue("Area"));
+        setResult("Perimeter", objects, List.getValue("Perim."));
+        setResult("Circularity", objects, List.getValue("Circ."));
+        setResult("X", objects, List.getValue("X"));
+        setResult("Y", objects, List.getValue("Y"));
+        setResult("Mean", objects, List.getValue("Mean"));
+        setResult("StdDev", objects, List.getValue("StdDev"));
+        setResult("Unit", objects, unit);
+        objects++;
+    }
+}
 updateResults();
 saveAs("Results", folder + name + "_objects.csv");
 
 // 4. keep the outlines with the restored image
-if (Overlay.size > 0) {
-    Overlay.copy;
-    selectImage(restored);
-    Overlay.paste;
-}
 selectImage(restored);
+run("Select None");
 saveAs("Tiff", folder + restored + ".tif");
 print(objects + " objects of " + image + " in " + folder + name + "_objects.csv");
 close("*");

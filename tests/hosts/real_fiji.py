@@ -80,12 +80,18 @@ def with_window(
     """Start Fiji with its window and a macro or other arguments, wait until `done`, and end it; what it printed."""
     arguments = ["-macro", str(what)] if isinstance(what, Path) else what
     output = home.parent / "window.log"
+    scratch = home.parent / "scratch"  # else this Fiji sends its arguments to another one that had this display
+    scratch.mkdir(exist_ok=True)
     with output.open("wb") as stream:
         process = subprocess.Popen(
             [str(launcher(home)), "--no-splash", *arguments],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env={**imagej._environment(), "DISPLAY": screen},
+            env={
+                **imagej._environment(),
+                "DISPLAY": screen,
+                "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={scratch}",
+            },
             start_new_session=True,
         )
         try:

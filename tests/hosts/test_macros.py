@@ -169,17 +169,21 @@ def test_macros_in_fijis_window(fiji: Path, package: Path, images: Path, tmp_pat
     macros = fiji / "macros" / "zooferry"
     end = tmp_path / "ended.txt"
     whole = tmp_path / "all.ijm"
+    # ImageJ takes a macro file for Latin-1 (this one for UTF-8)
+    paths = tmp_path / "paths.txt"
+    paths.write_text("|".join(map(str, (macros, images, package, tmp_path))), encoding="utf-8")
     whole.write_text(
-        f"""
-        runMacro("{macros}/one_image.ijm", "{images}/nuclei.tif|{package}|{tmp_path}/one.tif");
-        runMacro("{macros}/restore_segment_measure.ijm", "{images}/nuclei.tif|{package}|{tmp_path}");
-        runMacro("{macros}/folder.ijm", "{images}|{tmp_path}/folder|{package}");
-        File.saveString(getInfo("log"), "{end}");
-        """,
-        encoding="utf-8",
+        f'words = split(String.trim(File.openAsString("{paths}")), "|");\n'
+        + """
+        macros = words[0]; images = words[1]; model = words[2]; out = words[3];
+        runMacro(macros + "/one_image.ijm", images + "/nuclei.tif|" + model + "|" + out + "/one.tif");
+        runMacro(macros + "/restore_segment_measure.ijm", images + "/nuclei.tif|" + model + "|" + out);
+        runMacro(macros + "/folder.ijm", images + "|" + out + "/folder|" + model);
+        File.saveString(getInfo("log"), out + "/ended.txt");
+    """
     )
     with real_fiji.display() as screen:
-        output = real_fiji.with_window(fiji, whole, screen, done=end.is_file)
+        output = real_fiji.with_window(fiji, whole, screen, done=end.is_file, seconds=300)
     assert end.is_file(), output
     check_one_image(tmp_path / "one.tif")
     check_objects(tmp_path)

@@ -54,7 +54,11 @@ def run_macro(path, argument):
         IJ.log("Zooferry: there is no macro %s: write macro=[its path]" % path)
         return False
     with open(path, "rb") as stream:
-        code = stream.read().decode("utf-8")
+        code = stream.read()
+    try:
+        code = code.decode("utf-8")  # ImageJ itself takes a macro file for Latin-1: a path with umlauts is not found
+    except UnicodeDecodeError:
+        code = code.decode("latin-1")
     before = System.setProperty(ASKED, "true")
     try:
         # an aborted macro returns "[aborted]" or nothing, as one that ends without a return does

@@ -39,6 +39,9 @@ def command(given):
             counts = run_folder(**given)
     except ZooferryError as problem:
         return False, problem.args[0]
+    except (Exception, Throwable) as problem:  # noqa: BLE001 - Java's are none of Python's
+        IJ.log(traceback.format_exc())
+        return False, "this should not have happened: %s (where is in the Log)" % opening.words(problem)
     finally:
         IJ.showProgress(1.0)
     return counts["left"] == counts["failed"] == 0, summary(counts)

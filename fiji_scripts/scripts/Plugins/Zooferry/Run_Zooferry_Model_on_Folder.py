@@ -41,15 +41,17 @@ ROWS = [
 ]
 
 module = globals().get("org.scijava.script.ScriptModule")
-passed, status, chosen = False, "cancelled", None
+passed, status, chosen, leave = False, "cancelled", None, False
 try:
     chosen = asking.values(TITLE, ROWS, globals())
     if chosen is not None:
-        passed, status = folder.command(dict(zip([row[0] for row in ROWS[:-1]], chosen)))
+        leave = chosen.pop()
+        passed, status = folder.command(dict(zip([row[0] for row in ROWS], chosen)))
 except folder.ZooferryError as problem:
     status = problem.args[0]
+    leave = not ask.has_window() and asking.values(TITLE, ROWS[-1:], globals())[0]
 if status != "cancelled":
     asking.tell(TITLE, passed, status)
 asking.record(ROWS, chosen, module)
 ask.unlisted(module, ["passed", "status"])
-ending.end(passed, bool(chosen and chosen[-1]))
+ending.end(passed, leave)
