@@ -21,7 +21,7 @@ import yaml
 from make_packages import make_package
 from test_imagej import STANDARD, expected, noise
 
-FILES = int(os.environ.get("ZOOFERRY_BATCH_FILES", "200"))  # 1000 take about a minute of CPU more
+FILES = int(os.environ.get("ZOOFERRY_BATCH_FILES", "100"))  # 1000 take about a minute of CPU more
 TESTS = Path(__file__).resolve().parent.parent
 TABLES = """
 import sys
@@ -203,6 +203,37 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
         across = file.pages[0].tags["XResolution"].value
         assert across[1] / across[0] == pytest.approx(0.25)
         assert "zooferry" in file.imagej_metadata["Info"]
+
+
+ESCAPE = """
+from ij import IJ
+from java.lang import Runnable, Thread
+import os, time
+class Press(Runnable):
+    def run(self):
+        while not os.path.isfile({result!r}):
+            time.sleep(0.01)
+        IJ.setKeyDown(27)
+Thread(Press()).start()
+"""
+
+
+@pytest.mark.jvm
+def test_escape_and_a_missing_engine(home: Path, package: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    write_batch(source, 40)
+    (home / "plugins" / "Press_Escape.py").write_text(ESCAPE.format(result=str(target / "cell 0003.tif")))
+    refused = plain_imagej.run(home, [command(source, target, package, "exit")], without="onnxruntime")
+    assert refused.code == 1
+    assert "ONNX Runtime is not installed: run zooferry fiji install" in refused.output
+    assert not target.exists()
+    answer = plain_imagej.run(home, ['run("Press Escape");' + command(source, target, package, "exit")])
+    done = rows(target)
+    assert answer.code == 1
+    assert f"cancelled: {len(done)} ok, 0 failed, {40 - len(done)} not done: see" in answer.output
+    assert 3 <= len(done) < 12  # those before the key was pressed, and what was begun
+    assert {row["status"] for row in done} == {"ok"}
+    assert len(list(target.iterdir())) == len(done) + 2
 
 
 @contextlib.contextmanager

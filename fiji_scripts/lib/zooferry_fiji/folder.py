@@ -6,16 +6,17 @@ import traceback
 
 from ij import IJ
 from java.io import IOException, RandomAccessFile
-from java.lang import OutOfMemoryError, Throwable
+from java.lang import OutOfMemoryError, Runnable, Thread, Throwable
 from java.nio.channels import OverlappingFileLockException
 
-from . import __version__, files, models, opening, run
+from . import __version__, engines, files, models, opening, run
 from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
 from .journal import FAILED, OK, Journal, check_settings, stands
 from .settings import parse
 
 LOCK = ".zooferry.lock"
+SECONDS_BETWEEN_LOOKS = 0.02
 SAME = ("planes", "channels", "rescale", "engine", "tile")  # settings that may change the results
 
 
@@ -91,13 +92,45 @@ def run_folder(input, output, pattern="*.tif;*.tiff", recursive=False, retry=Fal
     settings = parse(settings)
     settings["model"] = models.resolve(settings["model"])
     model = read_model(settings["model"])
+    if settings["engine"] != "deepimagej":
+        engines.open_network(model, settings["engine"], settings["threads"])  # refused before anything is written
     _make_folder(target)
     lock = _lock(target)
     try:
         check_settings(target, _identity(source, settings, model))
-        return _Run(source, target, settings, model).do(found, retry)
+        with Escape() as escape:
+            return _Run(source, target, settings, model).do(found, retry, escape)
     finally:
         _unlock(lock, target)
+
+
+class Escape(object):
+    """Remembers that the user pressed the escape key: each image begins by forgetting it."""
+
+    def __init__(self):
+        self.pressed = False
+        self._over = False
+
+    def __enter__(self):
+        escape = self
+
+        class Watch(Runnable):
+            def run(self):
+                escape._watch()
+
+        IJ.resetEscape()
+        thread = Thread(Watch(), "zooferry-folder-escape")
+        thread.setDaemon(True)
+        thread.start()
+        return self
+
+    def __exit__(self, kind, problem, trace):
+        self._over = True
+
+    def _watch(self):
+        while not self._over and not self.pressed:
+            self.pressed = IJ.escapePressed()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 class _Run(object):
@@ -108,7 +141,7 @@ class _Run(object):
         rows = [row for row in self.journal.rows.values() if row["status"] == OK]
         self.owners = dict((name, row["file"]) for row in rows for name in row["results"].split("|"))
 
-    def do(self, found, retry):
+    def do(self, found, retry, escape):
         counts = {OK: 0, FAILED: 0, "left": 0, "table": self.journal.path}
         todo = [file for file in found if not self._stands(file, retry)]
         self.journal.forget(todo)
@@ -117,7 +150,7 @@ class _Run(object):
         begin = time.time()
         for number, file in enumerate(todo):
             _tell(number, todo, time.time() - begin, counts)
-            row = self._row(file)
+            row = None if escape.pressed else self._row(file)
             if row is None:
                 counts["left"] = len(todo) - number
                 break
@@ -144,8 +177,6 @@ class _Run(object):
         row = {"file": file, "status": FAILED, "model": self.model["name"], "model_version": self.model["version"]}
         row["zooferry"] = __version__
         try:
-            if IJ.escapePressed():
-                raise CancelledError()
             row["source_bytes"], row["source_modified"] = files.signature(self._path(file))
             row["results"] = "|".join(self._restore(file, row))
             row["status"] = OK
