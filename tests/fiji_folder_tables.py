@@ -98,7 +98,7 @@ def _torn(folder):
         table.add({"file": name, "status": journal.OK, "message": "\xe4, \u4e2d"})
     whole = _read(table.path)
     breaks = [i for i in range(len(whole)) if whole[i : i + 1] == b"\n"]
-    for length in [0, 9, breaks[0]] + list(range(breaks[1], len(whole) + 1)):
+    for length in [0, 9, breaks[0]] + list(range(breaks[1], len(whole) + 1)):  # noqa: RUF005 - also Python 2.7
         _write(table.path, whole[:length])
         repaired = journal.Journal(folder)
         _same(len(repaired.rows), max(0, sum(i < length for i in breaks) - 1), length)

@@ -104,7 +104,6 @@ def test_recorded_lines_replayed(seen: dict[str, Any], given: dict[str, str]) ->
 
 
 @pytest.mark.jvm
-@pytest.mark.xfail(strict=True, reason="its script gives asking.record other arguments than that takes")
 def test_the_folder_command_records_its_line(seen: dict[str, Any], given: dict[str, str]) -> None:
     line, first, again, dialogs = seen["recorded"][FOLDER]
     for key in ("source", "target", "model"):

@@ -52,7 +52,6 @@ def test_what_is_missing_and_the_cure(answer: plain_imagej.Answer, folder: Path)
 
 
 @pytest.mark.jvm
-@pytest.mark.xfail(strict=True, reason="each file gets a failed row that only retry mends")
 def test_a_folder_is_left_alone(answer: plain_imagej.Answer, folder: Path) -> None:
     said = [line for line in answer.output.splitlines() if line.startswith("Run Zooferry Model on Folder: ")]
     assert WORDS in said[0]

@@ -33,7 +33,7 @@ COLUMNS = (
 )
 OK, FAILED = "ok", "failed"
 TABLE, SETTINGS = "zooferry_results.csv", "zooferry_results.json"
-CELL = re.compile(u'(?:"((?:[^"]|"")*)"|([^",]*))(?=,|$)')
+CELL = re.compile('(?:"((?:[^"]|"")*)"|([^",]*))(?=,|$)')
 
 
 class Journal(object):
@@ -124,7 +124,7 @@ def split_line(line):
         found = CELL.match(line, place)
         if not found:
             return []
-        cells.append(found.group(2) if found.group(1) is None else found.group(1).replace(u'""', u'"'))
+        cells.append(found.group(2) if found.group(1) is None else found.group(1).replace('""', '"'))
         place = found.end() + 1
     return cells
 

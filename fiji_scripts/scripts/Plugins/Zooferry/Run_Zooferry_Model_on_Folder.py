@@ -52,6 +52,6 @@ except folder.ZooferryError as problem:
     leave = not ask.has_window() and asking.values(TITLE, ROWS[-1:], globals())[0]
 if status != "cancelled":
     asking.tell(TITLE, passed, status)
-asking.record(ROWS, chosen, module)
+asking.record(TITLE, ROWS, chosen)
 ask.unlisted(module, ["passed", "status"])
 ending.end(passed, leave)
