@@ -116,7 +116,9 @@ def _kind(default):
 
 
 def _memory(title, key):
-    return "zooferry.%s.%s" % (title.split()[0].lower(), key)
+    # Install Zooferry Model: zooferry.install; Run Zooferry Model on Folder is not to share those of Run Zooferry Model
+    words = [word for word in title.lower().split() if word not in ("zooferry", "model", "images", "installation")]
+    return "zooferry.%s.%s" % ("_".join(words), key)
 
 
 def _add(dialog, title, key, label, default):

@@ -26,32 +26,30 @@ from zooferry_fiji import ask, asking, ending, folder, settings
 TITLE = "Run Zooferry Model on Folder"
 ROWS = [
     ("input", "folder of the images", asking.FILE),
-    ("output", "folder for the results and their table", asking.FILE),
-    ("pattern", "which files, such as *.tif;*.czi", "*.tif;*.tiff"),
+    ("output", "folder for results and table", asking.FILE),
+    ("pattern", "files, such as *.tif;*.czi", "*.tif;*.tiff"),
     ("recursive", "sub-folders as well", False),
-    ("model", "name of an installed one, a folder or a zip", asking.FILE),
-    ("tile", "pixels along each axis, 0 = automatic", 0),
-    ("threads", "0 = one per processor", 0),
-    ("engine", "", list(settings.CHOICES["engine"])),
-    ("channels", "each, or numbers such as 2 or 1,3", ""),
-    ("planes", "", ["all", "frames as slices", "slices as frames"]),
-    ("rescale", "to the pixel size of the training data and back", list(settings.CHOICES["rescale"])),
+    ("model", "model: name, folder or zip", asking.FILE),
+    ("tile", "tile (pixels, 0: automatic)", 0),
+    ("threads", "threads (0: one per processor)", 0),
+    ("engine", "engine", list(settings.CHOICES["engine"])),
+    ("channels", "channels (each, or such as 1,3)", ""),
+    ("planes", "planes", ["all", "frames as slices", "slices as frames"]),
+    ("rescale", "rescale to the pixel size of training", list(settings.CHOICES["rescale"])),
     ("retry", "do those again that failed", False),
-    ("exit", "end Java when done (headless only)", False),
 ]
+EXIT = [("exit", "end Java when done", False)]
 
 module = globals().get("org.scijava.script.ScriptModule")
-passed, status, chosen, leave = False, "cancelled", None, False
+passed, status, chosen = False, "cancelled", None
 try:
     chosen = asking.values(TITLE, ROWS, globals())
     if chosen is not None:
-        leave = chosen.pop()
         passed, status = folder.command(dict(zip([row[0] for row in ROWS], chosen)))
 except folder.ZooferryError as problem:
     status = problem.args[0]
-    leave = not ask.has_window() and asking.values(TITLE, ROWS[-1:], globals())[0]
 if status != "cancelled":
     asking.tell(TITLE, passed, status)
-asking.record(TITLE, ROWS, chosen)
+asking.record(ROWS, chosen, module)
 ask.unlisted(module, ["passed", "status"])
-ending.end(passed, leave)
+ending.end(passed, not ask.has_window() and asking.values(TITLE, EXIT, globals())[0])
