@@ -48,8 +48,8 @@ try:
         passed, status = folder.command(dict(zip([row[0] for row in ROWS], chosen)))
 except folder.ZooferryError as problem:
     status = problem.args[0]
+asking.record(TITLE, ROWS, chosen)
+ask.unlisted(module, ["passed", "status"])
 if status != "cancelled":
     asking.tell(TITLE, passed, status)
-asking.record(ROWS, chosen, module)
-ask.unlisted(module, ["passed", "status"])
 ending.end(passed, not ask.has_window() and asking.values(TITLE, EXIT, globals())[0])
