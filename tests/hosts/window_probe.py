@@ -141,7 +141,7 @@ def others(given):
         ),
         (
             "Run Zooferry Model on Folder",
-            dict(("zooferry.run.%s" % key, value) for key, value in folder.items()),
+            dict(("zooferry.run_on_folder.%s" % key, value) for key, value in folder.items()),
             "1 ok",
         ),
     ]
