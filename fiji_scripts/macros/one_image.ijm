@@ -7,7 +7,7 @@
 // Fiji's exit code is 0 even after an error. For one that can be trusted (0 only if the result was saved):
 //   ./fiji --headless --run macros/zooferry/run_macro.py 'macro="macros/zooferry/one_image.ijm",argument="..."'
 //
-// The model is the name of an installed one (File > see Fiji's folder "models"), a folder, or a zip.
+// The model is the name of an installed one (in Fiji's folder "models"), a folder, or a zip.
 
 argument = getArgument();
 if (argument != "") {
