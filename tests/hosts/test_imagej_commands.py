@@ -292,8 +292,13 @@ def test_macro_lines(packages: dict[str, Path], tmp_path: Path) -> None:
         "ok       ONNX Runtime",
     ):
         assert words in done.output, words
-    failing = plain_imagej.run(home, ['run("Check Zooferry Model", "model=absent");'], options=["-Dzooferry.exit=true"])
-    assert failing.code == 1, failing.output
+    for line in (
+        'run("Check Zooferry Model", "model=absent");',
+        'newImage("a", "8-bit", 9, 9, 1); run("Run Zooferry Model", "model=absent");',
+    ):
+        failing = plain_imagej.run(home, [line, 'print("came this far");'], options=["-Dzooferry.exit=true"])
+        assert failing.code == 1, failing.output
+        assert "came this far" not in failing.output
 
 
 @pytest.mark.fiji

@@ -273,6 +273,7 @@ def _environment() -> dict[str, str]:
     if os.name == "posix" and "utf" not in locale.lower():
         environment["LC_ALL"] = "C.UTF-8"  # else Java cannot open file names beyond ASCII
     environment.pop("CLASSPATH", None)
+    environment.pop("ZOOFERRY_EXIT", None)  # would end Java at the first image that fails
     return environment
 
 

@@ -26,7 +26,7 @@ Plain ImageJ gives no parameters: the macro's options are read, or the same dial
 
 import json
 
-from zooferry_fiji import ask, run, settings
+from zooferry_fiji import ask, ending, run, settings
 
 module = globals().get("org.scijava.script.ScriptModule")
 given = dict((key, globals().get(key)) for key in settings.KEYS)
@@ -41,3 +41,4 @@ ask.record(json.loads(details).get("settings"))
 restored = results[0] if results else None
 ask.unlisted(module, ["restored", "status", "details"])
 run.tell(results, status, module)
+ending.end(bool(results) or asked is None)
