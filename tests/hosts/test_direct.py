@@ -51,4 +51,5 @@ def test_the_table_of_hosts_loads_no_engine():
     code = "import sys, zooferry.hosts; print(*sorted({'torch', 'jpype', 'onnxruntime', 'numpy'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
-    assert list(HOSTS) == ["core-pytorch", "core-torchscript", "core-onnx", "onnx", "torchscript", "imagej"]
+    assert [*HOSTS][:6] == ["core-pytorch", "core-torchscript", "core-onnx", "onnx", "torchscript", "imagej"]
+    assert [*HOSTS][6:] == ["fiji", "deepimagej"]
