@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import xarray as xr
 from zooferry import __version__, axes
 from zooferry.degrading import Degradation, degrade, pixel_size_um, read_degradation
 from zooferry.errors import ZooferryError
-from zooferry.files import sha256, write_json
+from zooferry.files import sha256, whole_folder, write_json
 from zooferry.images import list_images, read_image, require_usable, write_image
 
 Say = Callable[[str], None]
@@ -55,11 +53,9 @@ def write_degraded(
         A wrong value, an unusable image, or a folder that holds something or cannot be written.
     """
     degradation = read_degradation(values)
-    _require_possible(out, seed, takes)
+    _require_possible(seed, takes)
     paths = list_images(images)
-    unfinished = out.absolute().with_name(f".{out.absolute().name}.part-{os.getpid()}")
-    try:
-        unfinished.mkdir(parents=True)
+    with whole_folder(out) as unfinished:
         records = []
         for number, path in enumerate(paths):
             image = read_image(path)
@@ -72,25 +68,14 @@ def write_degraded(
             say(f"image {number + 1} of {len(paths)}  {path.name}")
         about = {"zooferry": __version__, "seed": seed, "takes": takes, "degradation": dict(values)}
         write_json(unfinished / RECORD, about | {"images": records})
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    except OSError as error:
-        raise ZooferryError(
-            f"{out}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
-        ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return out
 
 
-def _require_possible(out: Path, seed: int, takes: int) -> None:
+def _require_possible(seed: int, takes: int) -> None:
     if not 0 <= seed < 2**32:
         raise ZooferryError(f"seed is {seed}; allowed: 0 to {2**32 - 1}")
     if takes not in (1, 2):
         raise ZooferryError(f"takes is {takes}; allowed: 1, or 2 for Noise2Noise")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ZooferryError(f"{out} exists and is not an empty folder; choose another, or remove it first")
 
 
 def degrade_image(

@@ -159,7 +159,6 @@ def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
     version = torch.__version__.partition("+")[0]
     name = content["network"]["architecture"].partition(".")[2]
     source = source_file(content["network"]).name
-    source = source_file(content["network"]).name
     architecture = {"source": source, "callable": name, "kwargs": content["network"]["arguments"]}
     return {
         "pytorch_state_dict": {

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from zooferry.axes import spatial_axes
 from zooferry.degradation import Camera, convolve, expected_counts, expose, uneven_background
 from zooferry.errors import ZooferryError
+from zooferry.files import whole_folder
 from zooferry.images import write_image
 from zooferry.optics import Optics, point_spread_function, psf_planes
 from zooferry.specimen import CellSettings, Grid, draw_cells
@@ -249,26 +248,13 @@ def write_simulation(
     total = settings.train + settings.validation
     if total == 0:
         raise ZooferryError("simulation: train and validation are both 0; ask for one field or more")
-    unfinished = out.absolute().with_name(f".{out.absolute().name}.part-{os.getpid()}")
-    try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ZooferryError(f"{out} exists and is not an empty folder; choose another, or remove it first")
-        unfinished.mkdir(parents=True)
+    with whole_folder(out) as unfinished:
         for index, acquisition in enumerate(simulate(settings, seed=seed)):
             _write_acquisition(unfinished, index, acquisition, train=settings.train)
             if on_progress is not None:
                 on_progress(index + 1, total)
         document = {"seed": seed, "settings": asdict(settings)}
         (unfinished / "simulation.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    except OSError as error:
-        raise ZooferryError(
-            f"{out}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
-        ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return out
 
 
