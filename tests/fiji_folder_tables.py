@@ -38,6 +38,19 @@ NAMES = [
     (("v1.2/cells", ["restored"], 1), [["v1.2/cells.tif"]]),
 ]
 
+# file, number, series, wanted -> names of what stands beside the result
+BESIDE = [
+    (("a b.ome.tif", 0, 1, ["rois", "table"]), {"rois": "a b_rois.zip", "table": "a b_table.csv"}),
+    (("x.1/a.lif", 1, 2, ["table"]), {"table": "x.1/a_series2_table.csv"}),
+    (("a.tif", 0, 1, []), {}),
+]
+
+# path, id of one of several outputs -> path
+OF_OUTPUT = [
+    (("x.1/a_rois.zip", "nuclei"), "x.1/a_rois_nuclei.zip"),
+    (("\u4e2d.csv", "cells: 2"), "\u4e2d_cells_2.csv"),
+]
+
 # seconds, done, left -> words
 REMAINING = [
     ((10.0, 0, 5), ""),
@@ -53,6 +66,10 @@ def run_all():
     """Every row of every table, in a folder of its own."""
     for arguments, expected in NAMES:
         _same(files.result_names(*arguments), expected, arguments)
+    for arguments, expected in BESIDE:
+        _same(files.names_beside(*arguments), expected, arguments)
+    for arguments, expected in OF_OUTPUT:
+        _same(files.of_output(*arguments), expected, arguments)
     for arguments, expected in REMAINING:
         _same(files.remaining(*arguments), expected, arguments)
     for check in (_find, _round_trip, _torn, _twice, _settings, _whole_files, _broken_files):

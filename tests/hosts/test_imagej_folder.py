@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import label_packages
 import numpy as np
 import plain_imagej
 import pytest
@@ -20,6 +22,9 @@ import tifffile
 import yaml
 from make_packages import make_package
 from test_imagej import STANDARD, expected, noise
+
+from zooferry.package import open_package
+from zooferry.running import run_package
 
 FILES = int(os.environ.get("ZOOFERRY_BATCH_FILES", "100"))  # 1000 take about a minute of CPU more
 TESTS = Path(__file__).resolve().parent.parent
@@ -93,6 +98,41 @@ def write_batch(folder: Path, count: int) -> set[str]:
     return bad
 
 
+def write_cells(folder: Path) -> Path:
+    """Images of one and of two planes, and beside them the package that finds their cells."""
+    heads = [label_packages.heads_of("star_convex", seed) for seed in (1, 2)]
+    label_packages.declared_package(folder / "stars", "star_convex", heads[0])
+    size = {"resolution": (2.0, 2.0), "metadata": {"unit": "um", "axes": "ZCYX"}}
+    tifffile.imwrite(folder / "one.tif", heads[0][None], imagej=True, **size)
+    tifffile.imwrite(folder / "two.tif", np.stack(heads), imagej=True, **size)
+    return folder
+
+
+def check_cells(source: Path, target: Path) -> None:
+    """Labels, overlay, ROI zip and table of each image tell of the same cells, those that Python finds."""
+    kept = {f"{name}{ending}" for name in ("one", "two") for ending in (".tif", "_rois.zip", "_table.csv")}
+    assert {path.name for path in target.iterdir()} == {*kept, "zooferry_results.csv", "zooferry_results.json"}
+    assert {name for row in rows(target) for name in row["results"].split("|")} == kept
+    for name, seeds in (("one", (1,)), ("two", (1, 2))):
+        planes, highest = [], 0
+        with open_package(source / "stars") as package:
+            for seed in seeds:
+                heads = label_packages.heads_of("star_convex", seed)
+                found = run_package(package, {"raw": heads[None]})["labels"][0, 0]
+                planes.append(np.where(found, found + highest, 0))
+                highest += int(found.max())
+        with tifffile.TiffFile(target / f"{name}.tif") as file:
+            np.testing.assert_array_equal(file.asarray(), np.squeeze(planes))
+            outlines = file.imagej_metadata["Overlays"]
+        with zipfile.ZipFile(target / f"{name}_rois.zip") as archive:
+            assert archive.namelist() == [f"{label:05}.roi" for label in range(1, highest + 1)]
+        assert len(outlines) == highest > 5 * len(seeds)
+        with (target / f"{name}_table.csv").open() as stream:
+            table = list(csv.DictReader(stream))
+        sizes = np.bincount(np.ravel(planes))[1:]
+        assert [float(row["Area"]) for row in table] == pytest.approx(sizes / 4)
+
+
 def kill_at(home: Path, macro: str, target: Path, count: int) -> None:
     """Start the batch and kill Java once the table has so many rows."""
     process = plain_imagej.start(home, [macro])
@@ -159,6 +199,8 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
     (home / "plugins" / "Tests").mkdir()
     (home / "plugins" / "Tests" / "Check_Tables.py").write_text(TABLES.format(tests=str(TESTS)))
     tifffile.imwrite(tmp_path / "good.tif", noise(20, 24), imagej=True)
+    cells, segmented = write_cells(tmp_path / "cells"), tmp_path / "segmented"
+    labels = command(cells, segmented, tmp_path / "cells" / "stars", "outlines rois table")
     repair = f'File.copy("{tmp_path}/good.tif", "{source}/tag 1 \u00e4/bad.tif"); wait(1100);'
     first = command(source, target, package, "recursive")
     macros = [
@@ -170,6 +212,11 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
         command(source, source, package, "recursive"),
         command(source, target, tmp_path / "nothing", "recursive"),
         command(source, target, package, "recursive engine=magic"),
+        command(source, tmp_path / "none", package, "outlines table"),
+        command(source, tmp_path / "none", package, "rois=somewhere.zip"),
+        labels,
+        command(cells, segmented, tmp_path / "cells" / "stars", "outlines rois"),
+        f'File.delete("{segmented}/two_rois.zip"); ' + labels,
         repair + first,
         command(source, target, package, "recursive exit=true"),
     ]
@@ -184,7 +231,13 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
     assert "would overwrite the images" in lines[4]
     assert "there is no model" in lines[5]
     assert "engine is magic: allowed are" in lines[6]
-    assert lines[7:] == [f"3 ok, 0 failed: see {table}"] * 2
+    assert "Tiny test network makes no labels: leave outlines and table away" in lines[7]
+    assert "rois is somewhere.zip: allowed are yes and no" in lines[8]
+    assert not (tmp_path / "none").exists()
+    assert "holds results for another table (yes, now no)" in lines[10]
+    assert [lines[9], lines[11]] == [f"2 ok, 0 failed: see {segmented / 'zooferry_results.csv'}"] * 2
+    check_cells(cells, segmented)
+    assert lines[12:] == [f"3 ok, 0 failed: see {table}"] * 2
     assert answer.code == 0, answer.output
     found = {row["file"]: row for row in rows(target)}
     assert set(found) == {"a.tif", "tag 1 \u00e4/\u7ec6\u80de.TIF", "tag 1 \u00e4/bad.tif"}

@@ -15,6 +15,8 @@ from . import ask
 from .errors import ZooferryError
 
 LOG = 40  # letters that its window shows in a line
+YES, NO = ("yes", "true", "1"), ("no", "false", "0", "")
+ONCE = ("path", "retry", "replace")  # keys whose value does not come again next time
 FILE = "a file or folder"  # as default of a row: a field with a Browse button
 
 
@@ -27,7 +29,7 @@ def values(title, rows, given=None):
         Of the command.
     rows : list of (str, str, default)
         Key in a macro line, words beside the field ("": the key), and the default, whose type decides: bool, int or
-        float, text, a list of choices, or FILE. What was chosen comes again next time, but for the key "path".
+        float, text, a list of choices, or FILE. What was chosen comes again next time, but for the keys `ONCE`.
     given : dict, optional
         The script's parameters, None for those that were not given.
 
@@ -61,7 +63,7 @@ def _typed(key, value, default):
     if hasattr(value, "getPath"):
         return value.getPath()
     if isinstance(default, bool):
-        return ("%s" % value).lower() in ("true", "1", "yes")
+        return _yes(key, ("%s" % value).strip().lower())
     if isinstance(default, (int, float)):
         try:
             return type(default)(float(value))
@@ -71,6 +73,12 @@ def _typed(key, value, default):
     if default is FILE and not os.path.exists(value) and os.path.exists(repaired(value)):
         return repaired(value)
     return value
+
+
+def _yes(key, word):
+    if word not in YES + NO:
+        raise ZooferryError("%s is %s: allowed are yes and no" % (key, word))
+    return word in YES
 
 
 def repaired(word):
@@ -104,8 +112,8 @@ def _dialog(title, rows):
         field = next(fields[kind])
         read = {"choice": "getSelectedItem", "check": "getState"}.get(kind, "getText")
         found[key] = getattr(field, read)()
-        if key != "path":
-            Prefs.set(_memory(title, key), "%s" % found[key])
+        if key not in ONCE:
+            Prefs.set(_memory(title, key), ("%s" % found[key]).lower() if kind == "check" else "%s" % found[key])
     return found
 
 
@@ -124,7 +132,7 @@ def _memory(title, key):
 def _add(dialog, title, key, label, default):
     kind, old = _kind(default), Prefs.get(_memory(title, key), "")
     if kind == "check":
-        dialog.addCheckbox(label, default)
+        dialog.addCheckbox(label, old in YES if old else default)
     elif kind == "choice":
         dialog.addChoice(label, default, old if old in default else default[0])
     elif kind == "number":

@@ -7,6 +7,7 @@ import re
 from .errors import ZooferryError
 
 OURS = ("zooferry_results.csv", "zooferry_results.json")
+BESIDE = {"rois": "_rois.zip", "table": "_table.csv"}  # setting -> what stands beside a result that has labels
 
 
 def find_files(folder, pattern, recursive, left_out=None):
@@ -88,9 +89,40 @@ def result_names(file, outputs, series=1):
     names = []
     for number in range(1, series + 1):
         start = stem + ("_series%d" % number if series > 1 else "")
-        ends = ["_" + re.sub("[^-.0-9A-Za-z]+", "_", output) for output in outputs] if len(outputs) > 1 else [""]
+        ends = ["_" + _plain(output) for output in outputs] if len(outputs) > 1 else [""]
         names.append([start + end + ".tif" for end in ends])
     return names
+
+
+def names_beside(file, number, series, wanted):
+    """Where ROI zip and table of one image of a file go, relative to the output folder.
+
+    Parameters
+    ----------
+    file : str
+        As `find_files` gives it.
+    number, series : int
+        Which image of the file, from 0, of how many.
+    wanted : list of str
+        Some of the keys of `BESIDE`.
+
+    Returns
+    -------
+    dict
+        Setting -> name: ``cell_rois.zip``, ``cell_table.csv``; of several series ``cell_series1_rois.zip``, ...
+    """
+    start = stem_of(file) + ("_series%d" % (number + 1) if series > 1 else "")
+    return dict((key, start + BESIDE[key]) for key in wanted)
+
+
+def of_output(path, output):
+    """The path with an output's id before its ending: cell_rois.zip -> cell_rois_nuclei.zip."""
+    start, dot, ending = path.rpartition(".")
+    return "%s_%s%s%s" % (start, _plain(output), dot, ending)
+
+
+def _plain(output):
+    return re.sub("[^-.0-9A-Za-z]+", "_", output)
 
 
 def stem_of(file):

@@ -5,19 +5,38 @@ import time
 import traceback
 
 from ij import IJ
-from java.io import IOException, RandomAccessFile
 from java.lang import OutOfMemoryError, Runnable, Thread, Throwable
-from java.nio.channels import OverlappingFileLockException
 
-from . import __version__, engines, files, models, opening, run
+from . import __version__, asking, engines, files, locking, models, opening, run
 from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
 from .journal import FAILED, OK, Journal, check_settings, stands
-from .settings import parse
+from .settings import CHOICES, parse
 
-LOCK = ".zooferry.lock"
 SECONDS_BETWEEN_LOOKS = 0.02
 SAME = ("planes", "channels", "rescale", "engine", "tile")  # settings that may change the results
+OF_LABELS = ("outlines", "rois", "table")  # yes or no; where ROI zip and table go: files.names_beside
+
+
+def rows():
+    """What the command asks for: see asking.values."""
+    return [
+        ("input", "folder of the images", asking.FILE),
+        ("output", "folder for results and table", asking.FILE),
+        ("pattern", "files, such as *.tif;*.czi", "*.tif;*.tiff"),
+        ("recursive", "sub-folders as well", False),
+        ("model", "model: name, folder or zip", asking.FILE),
+        ("tile", "tile (pixels, 0: automatic)", 0),
+        ("threads", "threads (0: one per processor)", 0),
+        ("engine", "engine", list(CHOICES["engine"])),
+        ("channels", "channels (each, or such as 1,3)", ""),
+        ("planes", "planes", ["all", "frames as slices", "slices as frames"]),
+        ("rescale", "rescale to the pixel size of training", list(CHOICES["rescale"])),
+        ("outlines", "segmentation: outlines of the objects as an overlay", False),
+        ("rois", "segmentation: outlines as a zip for the ROI Manager", False),
+        ("table", "segmentation: table of the objects' sizes and grey values", False),
+        ("retry", "do those again that failed", False),
+    ]
 
 
 def command(given):
@@ -74,7 +93,7 @@ def run_folder(input, output, pattern="*.tif;*.tiff", recursive=False, retry=Fal
     retry : bool
         Do the files again that failed.
     settings
-        Of Run Zooferry Model: see settings.parse.
+        Of Run Zooferry Model: see settings.parse; "outlines", "rois" and "table" are true or false.
 
     Returns
     -------
@@ -89,19 +108,27 @@ def run_folder(input, output, pattern="*.tif;*.tiff", recursive=False, retry=Fal
     source, target = os.path.abspath(input), os.path.abspath(output)
     files.check_folders(source, target)
     found = files.find_files(source, pattern, recursive, target)
-    settings = parse(settings)
+    of_labels = dict((key, "yes" if settings.pop(key, False) else "no") for key in OF_LABELS)
+    settings = dict(parse(settings), **of_labels)
     settings["model"] = models.resolve(settings["model"])
     model = read_model(settings["model"])
+    _check_labels(model, settings)
     if settings["engine"] != "deepimagej":
         engines.open_network(model, settings["engine"], settings["threads"])  # refused before anything is written
     _make_folder(target)
-    lock = _lock(target)
+    lock = locking.lock(target)
     try:
         check_settings(target, _identity(source, settings, model))
         with Escape() as escape:
             return _Run(source, target, settings, model).do(found, retry, escape)
     finally:
-        _unlock(lock, target)
+        locking.unlock(lock, target)
+
+
+def _check_labels(model, settings):
+    asked = [key for key in OF_LABELS if settings[key] == "yes"]
+    if asked and not [tensor for tensor in model["made"] if tensor.get("labels")]:
+        raise ZooferryError("model %s makes no labels: leave %s away" % (model["name"], " and ".join(asked)))
 
 
 class Escape(object):
@@ -200,37 +227,51 @@ class _Run(object):
         try:
             row.update(_described(images[0]))
             for number, image in enumerate(images):
-                made += self._restore_one(image, (file, number, len(images)), row)
+                made += self._restore_one(image, self._names(file, number, len(images)), row)
         finally:
             for image in images:
                 _release(image)
         self.owners.update((name, file) for name in made)
         return made
 
-    def _restore_one(self, image, place, row):
-        file, number, series = place
-        settings = self.settings
-        options = dict((key, settings[key]) for key in settings if key not in ("model", "tile", "threads"))
-        results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
-        try:
-            names = files.result_names(file, details["outputs"], series)[number]
-            self._check_owners(file, names)
-            row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
-            row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
-            for result, name in zip(results, names):
-                path = os.path.join(self.target, *name.split("/"))
-                _make_folder(os.path.dirname(path))
-                opening.save_tiff(result, path)
-        finally:
-            for result in results:
-                _release(result)
-        return names
-
-    def _check_owners(self, file, names):
-        for name in names:
+    def _names(self, file, number, series):
+        # of the results, and setting -> names of what stands beside them
+        settings, model = self.settings, self.model
+        names = files.result_names(file, run.shown_outputs(model, settings), series)[number]
+        beside = files.names_beside(file, number, series, [key for key in files.BESIDE if settings[key] == "yes"])
+        labels = [tensor["id"] for tensor in model["made"] if tensor.get("labels")]
+        several = dict((name, [files.of_output(name, one) for one in labels]) for name in beside.values())
+        extra = [one for name in sorted(several) for one in (several[name] if len(labels) > 1 else [name])]
+        for name in names + extra:
             owner = self.owners.get(name, file)
             if owner != file:
                 raise ZooferryError("its result would be %s, which is that of %s: rename one of them" % (name, owner))
+        return names, beside, extra
+
+    def _restore_one(self, image, places, row):
+        names, beside, extra = places
+        settings, results, whole = dict(self.settings, rois="", table=""), [], False
+        settings.update((key, self._place(name)) for key, name in beside.items())
+        options = dict((key, settings[key]) for key in settings if key not in ("model", "tile", "threads"))
+        try:
+            results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
+            row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
+            row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
+            for result, name in zip(results, names):
+                opening.save_tiff(result, self._place(name))
+            whole = True
+        finally:
+            for name in [] if whole else extra:
+                _remove(self._place(name))
+            for result in results:
+                _release(result)
+        return names + extra
+
+    def _place(self, name):
+        # where a result goes; its folder is made
+        path = os.path.join(self.target, *name.split("/"))
+        _make_folder(os.path.dirname(path))
+        return path
 
 
 def _described(image):
@@ -260,7 +301,7 @@ def _tell(number, todo, seconds, counts):
 def _identity(source, settings, model):
     # what must be the same for results to stand in one folder
     weights = model["weights"]
-    words = dict((key, "%s" % settings[key]) for key in SAME)
+    words = dict((key, "%s" % settings[key]) for key in SAME + OF_LABELS)
     words["input folder"] = source
     words["model"] = ("%s %s" % (model["name"], model["version"])).strip()
     words["description of the model"] = models.file_sha256(_description(settings["model"]))
@@ -282,28 +323,6 @@ def _make_folder(folder):
         raise ZooferryError("cannot make the folder %s (%s): choose another one" % (folder, reason))
 
 
-def _lock(folder):
-    # one run per folder; Java lets go of it when the program is killed
-    path = os.path.join(folder, LOCK)
-    try:
-        file = RandomAccessFile(path, "rw")
-    except Throwable as problem:
-        raise ZooferryError(
-            "cannot write into %s (%s): choose another output folder" % (folder, opening.words(problem))
-        )
-    try:
-        if file.getChannel().tryLock() is not None:
-            return file
-    except OverlappingFileLockException:  # held in this very Java
-        pass
-    except IOException:  # a network drive that knows no locks
-        return file
-    file.close()
-    raise ZooferryError("another run is writing into %s: wait for it, or choose another output folder" % folder)
-
-
-def _unlock(file, folder):
-    file.close()
-    path = os.path.join(folder, LOCK)
+def _remove(path):
     if os.path.exists(path):
         os.remove(path)

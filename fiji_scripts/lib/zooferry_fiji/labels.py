@@ -13,7 +13,7 @@ from java.awt import Color
 from java.io import FileOutputStream, IOException
 from java.util.zip import ZipEntry, ZipOutputStream
 
-from . import kernels
+from . import files, kernels
 from .errors import ZooferryError
 
 LARGEST_16_BIT = 65535
@@ -180,7 +180,15 @@ def _write_zip(rois, part):
 
 
 def _save_table(rows, path):
-    _write(path, lambda part: rows.saveAs(part))
+    _write(path, lambda part: _write_table(rows, part))
+
+
+def _write_table(rows, part):
+    rows.saveAs(part)
+    with open(part, "rb") as stream:  # ImageJ keeps it to itself if the disk is full
+        content = stream.read()
+    if rows.size() and content.count(b"\n") != rows.size() + 1:
+        raise IOException("the disk is full")
 
 
 def _write(path, action):
@@ -242,10 +250,17 @@ def _source_plane(source, z, t):
     return source.getStack().getProcessor(index)
 
 
-def extras(settings):
-    """What the settings of a run ask for, as arguments of `finish`."""
+def extras(settings, output=""):
+    """What the settings of a run ask for, as arguments of `finish`.
+
+    `output` is the id of one of several outputs that are labels: it stands in the names of its files.
+    """
+    rois, table = [
+        files.of_output(path, output) if output and path not in ("", "yes") else path
+        for path in (settings["rois"], settings["table"])
+    ]
     return {
         "overlay": settings["outlines"] == "yes",
-        "roi_zip": settings["rois"] or None,
-        "table": "show" if settings["table"] == "yes" else settings["table"] or None,
+        "roi_zip": rois or None,
+        "table": "show" if table == "yes" else table or None,
     }

@@ -138,7 +138,7 @@ def _execute(job):
         "engine": done["engine"],
         "threads": done["threads"],
         "tile": done["tile"],
-        "outputs": [tensor["id"] for tensor in _shown(job)],
+        "outputs": shown_outputs(job.model, job.settings),
         "inference_seconds": done["seconds"],
         "warning": job.warning,
         "note": done["note"],
@@ -176,7 +176,8 @@ def _what_was_run(job):
 def _images(job, found):
     # one per output, with unique titles
     source, made, taken = job.images[0], [], results.open_titles()
-    shown_ids = [tensor["id"] for tensor in _shown(job)]
+    shown_ids = shown_outputs(job.model, job.settings)
+    several = len([tensor for tensor in job.model["made"] if tensor.get("labels")]) > 1
     for planes, tensor in zip(found, job.model["made"]):
         if tensor["id"] not in shown_ids:
             continue
@@ -189,15 +190,15 @@ def _images(job, found):
         shown = {"channels": _source_channels(job, tensor), "region": job.region}
         made.append(results.as_image(planes, source, title, ratios, shown))
         if tensor.get("labels"):
-            labels.finish(made[-1], source, **labels.extras(job.settings))
+            labels.finish(made[-1], source, **labels.extras(job.settings, tensor["id"] if several else ""))
     return made
 
 
-def _shown(job):
-    # the heads of declared labels only where they are asked for
-    declared = job.model["instances"]
-    hidden = declared["outputs"] if declared and job.settings["heads"] == "no" else []
-    return [tensor for tensor in job.model["made"] if tensor["id"] not in hidden]
+def shown_outputs(model, settings):
+    """Ids of what becomes images; the heads of declared labels only where they are asked for."""
+    declared = model["instances"]
+    hidden = declared["outputs"] if declared and settings["heads"] == "no" else []
+    return [tensor["id"] for tensor in model["made"] if tensor["id"] not in hidden]
 
 
 def _source_channels(job, tensor):

@@ -9,6 +9,9 @@
 #@ java.io.Serializable channels (required=false, persist=false)
 #@ java.io.Serializable planes (required=false, persist=false)
 #@ java.io.Serializable rescale (required=false, persist=false)
+#@ java.io.Serializable outlines (required=false, persist=false)
+#@ java.io.Serializable rois (required=false, persist=false)
+#@ java.io.Serializable table (required=false, persist=false)
 #@ java.io.Serializable retry (required=false, persist=false)
 #@ java.io.Serializable exit (required=false, persist=false)
 #@output Boolean passed
@@ -16,33 +19,22 @@
 """Plugins > Zooferry > Run Zooferry Model on Folder: restore all images of a folder with a bioimage.io package.
 
 Each result is <name>.tif in the output folder, of a model of several outputs <name>_<output id>.tif; one row per file
-is in zooferry_results.csv there. A run that was stopped or killed goes on where it was when it is started again with
-the same settings; `retry` does those again that failed. With `exit` a headless Java ends after it, with exit code 0 if
-all files are restored, else 1.
+is in zooferry_results.csv there. Of a segmentation, `outlines` puts an overlay into the TIFF, `rois` makes
+<name>_rois.zip for the ROI Manager, `table` <name>_table.csv with sizes and grey values of the objects. A run that was
+stopped or killed goes on where it was when it is started again with the same settings; `retry` does those again that
+failed. With `exit` a headless Java ends after it, with exit code 0 if all files are restored, else 1.
 """
 
-from zooferry_fiji import ask, asking, ending, folder, settings
+from zooferry_fiji import ask, asking, ending, folder
 
 TITLE = "Run Zooferry Model on Folder"
-ROWS = [
-    ("input", "folder of the images", asking.FILE),
-    ("output", "folder for results and table", asking.FILE),
-    ("pattern", "files, such as *.tif;*.czi", "*.tif;*.tiff"),
-    ("recursive", "sub-folders as well", False),
-    ("model", "model: name, folder or zip", asking.FILE),
-    ("tile", "tile (pixels, 0: automatic)", 0),
-    ("threads", "threads (0: one per processor)", 0),
-    ("engine", "engine", list(settings.CHOICES["engine"])),
-    ("channels", "channels (each, or such as 1,3)", ""),
-    ("planes", "planes", ["all", "frames as slices", "slices as frames"]),
-    ("rescale", "rescale to the pixel size of training", list(settings.CHOICES["rescale"])),
-    ("retry", "do those again that failed", False),
-]
+ROWS = folder.rows()
 EXIT = [("exit", "end Java when done", False)]
 
 module = globals().get("org.scijava.script.ScriptModule")
-passed, status, chosen = False, "cancelled", None
+passed, status, chosen, leave = False, "cancelled", None, False
 try:
+    leave = not ask.has_window() and asking.values(TITLE, EXIT, globals())[0]
     chosen = asking.values(TITLE, ROWS, globals())
     if chosen is not None:
         passed, status = folder.command(dict(zip([row[0] for row in ROWS], chosen)))
@@ -52,4 +44,4 @@ asking.record(TITLE, ROWS, chosen)
 ask.unlisted(module, ["passed", "status"])
 if status != "cancelled":
     asking.tell(TITLE, passed, status)
-ending.end(passed, not ask.has_window() and asking.values(TITLE, EXIT, globals())[0])
+ending.end(passed, leave)
