@@ -16,16 +16,18 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.UNet": unet.UNet,
     "unet.LaplaceUNet": unet.LaplaceUNet,
     "unet.LaplaceEnsemble": unet.LaplaceEnsemble,
+    "unet.ProjectionUNet": unet.ProjectionUNet,
     "unet.PercentileUNet": unet.PercentileUNet,
     "unet.PercentileLaplaceUNet": unet.PercentileLaplaceUNet,
     "unet.PercentileLaplaceEnsemble": unet.PercentileLaplaceEnsemble,
+    "unet.PercentileProjectionUNet": unet.PercentileProjectionUNet,
     "rcan.RCAN": rcan.RCAN,
 }
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Pixels per spatial axis, the same for y and x.
+    """Pixels per spatial axis, the same for y and x; of a z that is projected away, step is 1 and halo 0.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Reach:
     halo : int
         Pixels around a pixel that can change it.
     factors : tuple of int
-        Output over input pixels of each spatial axis, (z), y, x.
+        Output over input pixels of each spatial axis, (z), y, x; 0: the output has no such axis.
     exact : bool
         Whether tiles with that halo give the values of the whole image.
     """
@@ -61,4 +63,9 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     if network["architecture"].startswith("rcan."):
         return Reach(rcan.step(arguments), rcan.halo(arguments), rcan.factors(arguments), exact=False)
     depth, kernel = int(arguments["depth"]), int(arguments["kernel"])
-    return Reach(unet.step(depth), unet.halo(depth, kernel), (1,) * dims, exact=True)
+    halo, factors = unet.halo(depth, kernel), (1,) * dims
+    if "projection_depth" in arguments:
+        depth = max(depth, int(arguments["projection_depth"]))
+        halo += unet.halo(int(arguments["projection_depth"]), kernel)
+        halo, factors = -(-halo // unet.step(depth)) * unet.step(depth), (0, 1, 1)
+    return Reach(unet.step(depth), halo, factors, exact=True)

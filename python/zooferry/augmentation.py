@@ -13,17 +13,16 @@ def flip_and_turn(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> tup
     Parameters
     ----------
     arrays : sequence of ndarray
-        B C (Z) Y X, square in y and x; never changed.
+        B C (Z) Y X, square in y and x; never changed. Some may have a z axis and others not.
     rng : Generator
         Source of the choice.
     """
     turns = int(rng.integers(4))
     flips = rng.random(2) < 0.5
     axes = [axis for axis, flip in zip((-1, -3), flips, strict=True) if flip]
-    volumetric = arrays[0].ndim == 5
     results = []
     for array in arrays:
         turned = np.rot90(array, turns, (-2, -1))
-        turned = np.flip(turned, tuple(a for a in axes if a == -1 or volumetric))
+        turned = np.flip(turned, tuple(a for a in axes if a == -1 or array.ndim == 5))
         results.append(np.ascontiguousarray(turned))
     return tuple(results)

@@ -19,6 +19,7 @@ LOSSES = {
     "care": "mean absolute error",
     "rcan": "mean absolute error",
     "n2n": "mean squared error",
+    "projection": "mean absolute error",
 }
 LAPLACE = "negative log likelihood of a Laplace distribution for every pixel"
 
@@ -60,6 +61,12 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
         words = (
             "residual channel attention network: {num_residual_groups} groups of {num_residual_blocks} blocks, "
             "{num_channels} channels, channel reduction {channel_reduction_ratio}"
+        )
+    if "projection_depth" in a:
+        kind = "projection U-Net"
+        words = (
+            "U-Net of depth {projection_depth} and width {projection_width} that weighs the slices for a projection, "
+            f"then a {words}"
         )
     if "Laplace" in network["architecture"]:
         kind, words = f"probabilistic {kind}", f"{words}, predicting mean and scale of a Laplace distribution"

@@ -108,7 +108,7 @@ def _scores(example: Example) -> str:
         return "There is no clean reference for the example image, so its restoration is not scored here.\n"
     lines = ["Example window of a validation image (affine fit and percentiles as in Weigert 2018):", ""]
     lines += ["| | NRMSE | PSNR (dB) | SSIM |", "|---|---|---|---|"]
-    for name, array in (("raw", example.raw), ("restored", example.restored)):
+    for name, array in (("raw", example.seen), ("restored", example.restored)):
         grown = [t // n for t, n in zip(example.target.shape[1:], array.shape[1:], strict=True)]
         found = score(enlarge(array[0], grown) if max(grown) > 1 else array[0], example.target[0])
         lines.append(f"| {name} | {found.nrmse:.4f} | {found.psnr:.2f} | {found.ssim:.4f} |")
@@ -122,7 +122,7 @@ def write_cover(path: Path, example: Example) -> None:
     """
     from matplotlib.image import imsave
 
-    tiles = [_tile(array) for array in (example.raw, *example.outputs.values())]
+    tiles = [_tile(array) for array in (example.seen, *example.outputs.values())]
     rows = [tiles[:2], tiles[2:4]] if len(tiles) > 3 else [tiles[:2]]
     picture = np.vstack([np.hstack(row) for row in rows])
     imsave(path, picture, cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})

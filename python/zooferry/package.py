@@ -207,27 +207,31 @@ def why_not_tiled(package: OpenPackage) -> str:
     """Why the package is no image in, images of the same size out, in words; empty if it is just that."""
     if len(package.inputs) != 1:
         return f"{len(package.inputs)} inputs; allowed is one"
+    if len({output.axes for output in package.outputs}) > 1:
+        return "outputs of different axes; allowed are the same ones"
     problems = (_why_no_image(package.inputs[0], output) for output in package.outputs)
     return next((problem for problem in problems if problem), "")
 
 
 def _why_no_image(raw: TensorSpec, restored: TensorSpec) -> str:
-    if raw.axes[:2] != ("batch", "channel") or raw.axes[2:] not in IMAGE_AXES or restored.axes != raw.axes:
+    flat = ("batch", "channel", "y", "x")  # of a projection
+    if raw.axes[:2] != flat[:2] or raw.axes[2:] not in IMAGE_AXES or restored.axes not in (raw.axes, flat):
         return f"axes {', '.join(raw.axes)} to {', '.join(restored.axes)}; allowed are batch, channel, (z), y, x"
     if any(operation["id"] in LIBRARIES for operation in restored.operations):
         return f"its output {restored.id!r} becomes labels; allowed is an image"
-    for axis in range(2, len(raw.axes)):
+    for axis in restored.axes[2:]:
         if not _same_length(raw, restored, axis):
-            return f"its output {restored.id!r} has another size along {raw.axes[axis]}; allowed is that of the input"
+            return f"its output {restored.id!r} has another size along {axis}; allowed is that of the input"
     return ""
 
 
-def _same_length(raw: TensorSpec, restored: TensorSpec, axis: int) -> bool:
-    size, name = restored.sizes[axis], raw.axes[axis]
+def _same_length(raw: TensorSpec, restored: TensorSpec, axis: str) -> bool:
+    first, second = raw.axes.index(axis), restored.axes.index(axis)
+    size = restored.sizes[second]
     if not isinstance(size, Mapping):
-        return bool(size == raw.sizes[axis])
-    same_scale = abs(raw.scales[axis] / restored.scales[axis] - 1) < 1e-6
-    return same_scale and size == {"tensor_id": raw.id, "axis_id": name, "offset": 0}
+        return bool(size == raw.sizes[first])
+    same_scale = abs(raw.scales[first] / restored.scales[second] - 1) < 1e-6
+    return same_scale and size == {"tensor_id": raw.id, "axis_id": axis, "offset": 0}
 
 
 def package_model(package: OpenPackage, *, weights: str | None = None, trust_code: bool = False) -> Model:
@@ -260,13 +264,18 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
         channels=int(raw.sizes[1]),
         step=tuple(int(s["step"]) for s in sizes),
         minimum=tuple(int(s["min"]) for s in sizes),
-        halo=tuple(max(halos) for halos in zip(*[output.halo[2:] for output in package.outputs], strict=True)),
+        halo=tuple(max(_halo(output, axis) for output in package.outputs) for axis in raw.axes[2:]),
         preprocessing=raw.operations,
         outputs={output.id: output.operations for output in package.outputs},
         network=lambda batch: infer([batch]),
         fixed=tuple(i for i, s in enumerate(raw.sizes[2:]) if not isinstance(s, Mapping)),
+        factors=tuple(int(axis in package.outputs[0].axes) for axis in raw.axes[2:]),
         target=_target(package.content),
     )
+
+
+def _halo(output: TensorSpec, axis: str) -> int:
+    return output.halo[output.axes.index(axis)] if axis in output.axes else 0
 
 
 def _target(content: Mapping[str, Any]) -> tuple[Operation, ...]:

@@ -23,7 +23,10 @@ INPUT_TYPES = ("uint8", "uint16")
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """The run's example: raw image, outputs by id, and the clean image or None; arrays C (Z) Y X."""
+    """The run's example: raw image, outputs by id, and the clean image or None; arrays C (Z) Y X.
+
+    Outputs and clean image of a projection have no z.
+    """
 
     raw: np.ndarray
     outputs: Mapping[str, np.ndarray]
@@ -33,6 +36,11 @@ class Example:
     def restored(self) -> np.ndarray:
         """The first output."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def seen(self) -> np.ndarray:
+        """The raw image, or its maximum projection where the outputs have no z."""
+        return self.raw if self.raw.ndim == self.restored.ndim else self.raw.max(axis=1)
 
 
 def write_example(run: Path, parts: Path, content: Mapping[str, Any]) -> Example:
@@ -47,7 +55,8 @@ def write_example(run: Path, parts: Path, content: Mapping[str, Any]) -> Example
         np.save(parts / f"test_{name}.npy", found[output.id][np.newaxis])
         write_image(parts / f"sample_{name}.tif", _like(raw, found[output.id]))
     target = run / "example_target.tif"
-    wanted = next(a for _, a in axes.samples(read_image(target), model.dims)) if target.exists() else None
+    flat = len(model.output_axes) - 2
+    wanted = next(a for _, a in axes.samples(read_image(target), flat)) if target.exists() else None
     return Example(array, found, wanted)
 
 
@@ -112,6 +121,8 @@ def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]
     shape, factors = geometry(content), reach(content["network"], int(content["dims"])).factors
     found = []
     for i, axis in enumerate(axes.spatial_axes(int(content["dims"]))):
+        if factors[i] == 0 and not is_input:
+            continue
         entry: dict[str, Any] = {"type": "space", "id": axis}
         if is_input:
             entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
@@ -131,5 +142,5 @@ def described_halo(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     shape, factors = geometry(content), reach(content["network"], int(content["dims"])).factors
     names = axes.spatial_axes(int(content["dims"]))
-    pixels = {a: n * f for a, n, f in zip(names, shape["halo"], factors, strict=True) if n}
+    pixels = {a: n * f for a, n, f in zip(names, shape["halo"], factors, strict=True) if n * f}
     return {"halo": {output.id: dict(pixels) for output in read_outputs(content)}} if pixels else {}

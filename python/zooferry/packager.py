@@ -95,9 +95,8 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
     example = np.zeros(batches[0], np.float32)
     weights.write_state_dict(network, parts / "weights.pt")
     weights.write_torchscript(network, parts / "weights_torchscript.pt", example)
-    names = axes.network_axes(dims)
     ids = [output.id for output in read_outputs(content)]
-    weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, *ids), axes=names)
+    weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, *ids), axes=axes.network_axes(dims))
     architecture = source_file(content["network"])
     shutil.copyfile(architecture, parts / architecture.name)
     loaded = {

@@ -21,7 +21,8 @@ class TrainingSample:
     image : ndarray
         float32 C (Z) Y X.
     target : ndarray or None
-        float32 C (Z) Y X, of the same spatial sizes or whole multiples of them; None for self-supervised methods.
+        float32 C (Z) Y X, of the same spatial sizes or whole multiples of them, or without the image's z; None for
+        self-supervised methods.
     """
 
     name: str
@@ -100,9 +101,10 @@ class PatchSampler:
         return parts
 
     def _place(self, corner: Sequence[int], array: np.ndarray, image: np.ndarray) -> tuple[slice, ...]:
-        """The window of an array that has a whole number of pixels for each one of the image."""
-        grown = [a // n for a, n in zip(array.shape[1:], image.shape[1:], strict=True)]
-        places = zip(corner, self.patch, grown, strict=True)
+        """The window of an array that has a whole number of pixels for each one of the image, or has lost its z."""
+        dims = array.ndim - 1
+        grown = [a // n for a, n in zip(array.shape[1:], image.shape[-dims:], strict=True)]
+        places = zip(corner[-dims:], self.patch[-dims:], grown, strict=True)
         return (slice(None), *[slice(c * g, (c + p) * g) for c, p, g in places])
 
 

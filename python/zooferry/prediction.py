@@ -42,11 +42,11 @@ class Model:
     outputs : mapping
         Id of an output -> its post-processing, in the order of the network's results.
     network : callable
-        float32 array B C (Z) Y X -> one array per output, of the same sizes with that output's channels.
+        float32 array B C (Z) Y X -> one array per output, of the same sizes times `factors`, with its own channels.
     fixed : tuple of int
         The spatial axes (0 is the first) on which the network takes exactly `minimum` pixels.
     factors : tuple of int
-        Output over input pixels per spatial axis; () where all sizes are kept.
+        Output over input pixels per spatial axis; () where all sizes are kept, 0 of an axis that the outputs have not.
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
     """
@@ -66,8 +66,14 @@ class Model:
 
     @property
     def dims(self) -> int:
-        """Number of spatial axes."""
+        """Number of spatial axes of the input."""
         return len(self.step)
+
+    @property
+    def output_axes(self) -> tuple[str, ...]:
+        """Axis ids of the outputs: those of the input, without the ones that are projected away."""
+        gone = [axis for axis, factor in zip(self.axes[2:], self.factors, strict=False) if factor == 0]
+        return tuple(axis for axis in self.axes if axis not in gone)
 
 
 def plan_tiles(length: int, tile: int, halo: int, step: int) -> list[Tile]:
@@ -199,7 +205,7 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
         parts = model.network(np.ascontiguousarray(padded[(slice(None), slice(None), *read)]))
         _require_outputs(model, parts, times(sides, factors))
         results = results or [np.empty((*part.shape[:2], *times(lengths, factors)), np.float32) for part in parts]
-        grown = [times(window, (factor,) * 3) for window, factor in zip(windows, factors, strict=True)]
+        grown = [times(window, (factor,) * 3) for window, factor in zip(windows, factors, strict=True) if factor]
         keep = tuple(slice(first, end) for _, first, end in grown)
         inside = tuple(slice(first - start, end - start) for start, first, end in grown)
         for result, part in zip(results, parts, strict=True):
@@ -208,8 +214,8 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
 
 
 def times(sizes: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
-    """Sizes or places in pixels of a grid that has `factors` times more of them."""
-    return tuple(n * f for n, f in zip(sizes, factors, strict=True))
+    """Sizes or places in pixels of a grid that has `factors` times more of them; those with factor 0 are dropped."""
+    return tuple(n * f for n, f in zip(sizes, factors, strict=True) if f)
 
 
 def _require_outputs(model: Model, parts: Sequence[np.ndarray], sides: tuple[int, ...]) -> None:
@@ -237,7 +243,7 @@ def predict_outputs(model: Model, image: np.ndarray, *, tile: int | None = None)
     Returns
     -------
     dict
-        Output id -> array C (Z) Y X, float32 unless the output's own steps say otherwise.
+        Output id -> array C (Z) Y X (see `Model.output_axes`), float32 unless the output's own steps say otherwise.
 
     Raises
     ------
@@ -258,6 +264,6 @@ def predict_outputs(model: Model, image: np.ndarray, *, tile: int | None = None)
     batch = apply_operations(model.preprocessing, image[np.newaxis], model.axes, references=raw, own=INPUT)
     results = run_network(model, batch, tile=tile)
     return {
-        name: apply_operations(operations, result, model.axes, references=raw)[0]
+        name: apply_operations(operations, result, model.output_axes, references=raw)[0]
         for (name, operations), result in zip(model.outputs.items(), results, strict=True)
     }

@@ -61,7 +61,8 @@ def restore_outputs(model: Model, image: xr.DataArray, *, tile: int | None = Non
     results = {key: axes.assemble(image, [(where, arrays[key]) for where, arrays in found]) for key in model.outputs}
     factors = dict(zip(axes.spatial_axes(model.dims), model.factors, strict=False))
     if "pixel_size" in image.attrs:
-        smaller = {a: size / factors.get(a, 1) for a, size in image.attrs["pixel_size"].items()}
+        sizes = image.attrs["pixel_size"]
+        smaller = {a: size / factors.get(a, 1) for a, size in sizes.items() if factors.get(a, 1)}
         results = {key: result.assign_attrs(pixel_size=smaller) for key, result in results.items()}
     return results
 

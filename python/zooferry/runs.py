@@ -69,7 +69,7 @@ def train_method(
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     _require_fitting(facts, targets, settings)
-    raw = _read(images, targets, settings)
+    raw = _read(facts, images, targets, settings)
     settings = with_batch(settings, raw.dims)
     training, _ = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
@@ -91,8 +91,11 @@ def train_method(
     return progress
 
 
-def _read(images: Path, targets: Path | None, settings: Settings) -> RawData:
-    raw = read_training_data(images, targets, dims=settings.dims, factors=target_factors(settings))
+def _read(facts: methods.MethodFacts, images: Path, targets: Path | None, settings: Settings) -> RawData:
+    dims = settings.dims or (facts.dims[0] if len(facts.dims) == 1 else 0)
+    if dims and dims not in facts.dims:
+        raise ZooferryError(f"setting dims is {dims}; {facts.name} has {' and '.join(map(str, facts.dims))}")
+    raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings))
     made: RawData = with_degraded(raw, settings)
     return made
 
@@ -185,9 +188,10 @@ def _write_example(out: Path, raw: RawData, sample: RawSample) -> None:
     window = structured_window(sample.image, raw.dims)
     for role, array in (("input", sample.image), ("target", sample.target)):
         if array is not None:
-            grown = [a // n for a, n in zip(array.shape[1:], sample.image.shape[1:], strict=True)]
-            part = [slice(w.start * g, w.stop * g) for w, g in zip(window, grown, strict=True)]
-            image = axes.label_axes(array[(slice(None), *part)], ("c", *axes.spatial_axes(raw.dims)))
+            dims = array.ndim - 1
+            grown = [a // n for a, n in zip(array.shape[1:], sample.image.shape[-dims:], strict=True)]
+            part = [slice(w.start * g, w.stop * g) for w, g in zip(window[-dims:], grown, strict=True)]
+            image = axes.label_axes(array[(slice(None), *part)], ("c", *axes.spatial_axes(dims)))
             image.attrs.update(raw.calibration)
             write_image(out / f"example_{role}.tif", image)
 

@@ -150,9 +150,9 @@ def _names_with_values(key: str, value: Any) -> Mapping[str, Any] | None:
 
 
 def target_factors(settings: Settings) -> dict[str, int]:
-    """How many times more pixels the targets have than the images, by axis; empty where none has."""
+    """How many times more pixels the targets have than the images, by axis; 0: no such axis. Left out where it is 1."""
     lateral, axial = (int(getattr(settings, name, 1)) for name in ("upscale", "upscale_z"))
-    return {axis: f for axis, f in (("z", axial), ("y", lateral), ("x", lateral)) if f > 1}
+    return {axis: f for axis, f in (("z", axial), ("y", lateral), ("x", lateral)) if f != 1}
 
 
 def read_settings(file: Path | None, assignments: Sequence[str], *, recipe: str | None = None) -> dict[str, Any]:

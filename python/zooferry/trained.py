@@ -93,8 +93,9 @@ def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if content.get("baked") or content.get("whole_images"):
         halo = 0  # never tiled
     minimum = -(-SMALLEST // step) * step
+    deep = (1, 0) if found.factors[0] == 0 else (step, halo)  # any number of slices is projected, all of them together
     return {
-        "step": (step,) * dims,
-        "minimum": (step, minimum, minimum)[-dims:],
-        "halo": (halo,) * dims,
+        "step": (deep[0], step, step)[-dims:],
+        "minimum": (deep[0], minimum, minimum)[-dims:],
+        "halo": (deep[1], halo, halo)[-dims:],
     }

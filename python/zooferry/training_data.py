@@ -14,10 +14,11 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_usable
-from zooferry.normalization import apply_operations
+from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
-from zooferry.settings import Settings
+from zooferry.prediction import mirror
+from zooferry.settings import Settings, target_factors
 from zooferry.training import Data, patch_sides
 
 
@@ -80,7 +81,7 @@ def read_training_data(
     dims : int
         2 or 3; 0 chooses 3 if every image has a z axis.
     factors : mapping, optional
-        Axis -> how many times more pixels the targets have.
+        Axis -> how many times more pixels the targets have; 0: they have no such axis.
 
     Raises
     ------
@@ -91,11 +92,12 @@ def read_training_data(
     pairs = match_pairs(images, targets) if targets else [(p, None) for p in list_images(images)]
     read = [(_usable(a), None if b is None else _usable(b)) for a, b in pairs]
     chosen = dims or (3 if all("z" in image.dims for image, _ in read) else 2)
+    flat = chosen - list((factors or {}).values()).count(0)
     samples: list[RawSample] = []
     files: list[dict[str, Any]] = []
     for number, ((path, target_path), (image, target)) in enumerate(zip(pairs, read, strict=True)):
         _require_partner((path, image), (target_path, target), factors or {})
-        samples += _cut(number, (path, image), target, chosen)
+        samples += _cut(number, (path, image), target, (chosen, flat))
         files.append(
             {
                 "file": path.name,
@@ -117,12 +119,15 @@ def _usable(path: Path) -> xr.DataArray:
     return image
 
 
-def _cut(number: int, source: tuple[Path, xr.DataArray], target: xr.DataArray | None, dims: int) -> list[RawSample]:
+def _cut(
+    number: int, source: tuple[Path, xr.DataArray], target: xr.DataArray | None, dims: tuple[int, int]
+) -> list[RawSample]:
+    """Samples of an image and of its target; `dims` are the spatial axes of both."""
     path, image = source
-    if dims == 3 and "z" not in image.dims:
+    if dims[0] == 3 and "z" not in image.dims:
         raise ZooferryError(f"{path}: dims is 3, but this image has no z axis; leave it out or set dims to 2")
-    cut = list(axes.samples(image, dims))
-    cut_targets = [None] * len(cut) if target is None else [array for _, array in axes.samples(target, dims)]
+    cut = list(axes.samples(image, dims[0]))
+    cut_targets = [None] * len(cut) if target is None else [array for _, array in axes.samples(target, dims[1])]
     found = []
     for (position, array), wanted in zip(cut, cut_targets, strict=True):
         where = "".join(f" {axis}={index}" for axis, index in position.items())
@@ -135,9 +140,9 @@ def _require_partner(
 ) -> None:
     path, image = source
     target_path, target = partner
-    sizes = {a: n * factors.get(str(a), 1) for a, n in image.sizes.items() if a != "c"}
+    sizes = {a: n * factors.get(str(a), 1) for a, n in image.sizes.items() if a != "c" and factors.get(str(a)) != 0}
     if target is not None and sizes != {a: n for a, n in target.sizes.items() if a != "c"}:
-        larger = " and ".join(f"{a} {n} times larger" for a, n in factors.items())
+        larger = " and ".join(f"{a} {n} times larger" if n else f"no {a}" for a, n in factors.items())
         raise ZooferryError(
             f"{path.parent.name}/{path.name} is {_shape(image)}, its target {target_path} is {_shape(target)}; "
             f"partners must have {'targets with ' + larger if larger else 'the same shape'}"
@@ -182,18 +187,18 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     ZooferryError
         An image is smaller than a patch.
     """
-    names = axes.network_axes(raw.dims)
+    depth = max(s.image.shape[1] for s in raw.samples) if target_factors(settings).get("z") == 0 else 0
 
     def normalised(sample: RawSample) -> TrainingSample:
-        image = apply_operations(scalings.preprocessing, sample.image[np.newaxis], names)[0]
-        if sample.target is None:
-            return TrainingSample(sample.name, image)
+        image = _scaled(scalings.preprocessing, sample.image)
+        if depth:  # every patch holds the whole stack; mirrored slices lay the same surface down twice
+            image = mirror(image, (len(image), depth, *image.shape[2:]))
         return TrainingSample(
-            sample.name, image, apply_operations(scalings.target, sample.target[np.newaxis], names)[0]
+            sample.name, image, None if sample.target is None else _scaled(scalings.target, sample.target)
         )
 
     training, validation = split(raw, settings)
-    sides = patch_sides(settings, raw.dims)
+    sides = (depth, *patch_sides(settings, raw.dims)[1:]) if depth else patch_sides(settings, raw.dims)
     train_samples = [normalised(raw.samples[i]) for i in training]
     held = [normalised(raw.samples[i]) for i in validation]
     fraction = settings.validation_fraction
@@ -213,6 +218,11 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     if getattr(settings, "degrade", None):
         return Data(FreshSampler(train_samples, sides, foreground, remake=remake), validation_sampler)
     return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
+
+
+def _scaled(operations: Sequence[Operation], sample: np.ndarray) -> np.ndarray:
+    scaled: np.ndarray = apply_operations(operations, sample[np.newaxis], axes.network_axes(sample.ndim - 1))[0]
+    return scaled
 
 
 def resumed_like(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> bool:

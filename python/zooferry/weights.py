@@ -57,7 +57,7 @@ def write_onnx(
     names : sequence of str
         Names of the input and of every output tensor.
     axes : sequence of str
-        Axis ids of all of them.
+        Axis ids of the input; those of an output that has fewer are the last ones, after batch and channel.
 
     Raises
     ------
@@ -66,7 +66,8 @@ def write_onnx(
     """
     import onnx
 
-    free = {i: axis for i, axis in enumerate(axes) if axis != "channel"}
+    found = run_eager(network, example)
+    free = {n: _free(axes, array.ndim) for n, array in zip(names, (example, *found), strict=True)}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that Java engines can read is the old one
         torch.onnx.export(
@@ -77,7 +78,7 @@ def write_onnx(
             opset_version=OPSET,
             input_names=[names[0]],
             output_names=list(names[1:]),
-            dynamic_axes={name: free for name in names},
+            dynamic_axes=free,
         )
     model = onnx.load(str(path))
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -86,6 +87,10 @@ def write_onnx(
             f"ONNX export has opset {opset} and IR {model.ir_version}; Java engines read opset <= {OPSET} and "
             f"IR <= {LARGEST_IR}; use a torch version whose exporter writes them"
         )
+
+
+def _free(axes: Sequence[str], count: int) -> dict[int, str]:
+    return {i: axis for i, axis in enumerate((*axes[:2], *axes[len(axes) - count + 2 :])) if axis != "channel"}
 
 
 def _plain(network: torch.nn.Module) -> torch.nn.Module:

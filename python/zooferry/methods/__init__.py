@@ -51,6 +51,11 @@ METHODS = (
         "noisy images and second takes of the same fields (as targets)",
         "Lehtinen et al., ICML 2018, arXiv:1803.04189",
     ),
+    MethodFacts(
+        "projection", "Projection: the surface in a stack as a clean image, learnt from pairs", (3,), True,
+        "noisy stacks and clean images of the surface in them",
+        "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
+    ),
 )  # fmt: skip
 
 

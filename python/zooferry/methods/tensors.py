@@ -10,8 +10,11 @@ LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def fitting_layout(network: torch.nn.Module, dims: int) -> torch.nn.Module:
-    """The network with channels-last weights; the values are the same."""
-    return network.to(memory_format=LAYOUTS[dims])
+    """The network with channels-last weights, those for `dims` spatial axes and for fewer; the values are the same."""
+    for parameter in network.parameters():
+        if 2 <= parameter.dim() - 2 <= dims:
+            parameter.data = parameter.data.contiguous(memory_format=LAYOUTS[parameter.dim() - 2])
+    return network
 
 
 def as_tensor(array: np.ndarray, network: torch.nn.Module) -> torch.Tensor:

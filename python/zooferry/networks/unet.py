@@ -160,6 +160,50 @@ class LaplaceEnsemble(nn.Module):
         return mixture(torch.stack(means), torch.stack(scales))
 
 
+class ProjectionUNet(nn.Module):
+    """A volume to the image of the surface in it, denoised (Weigert 2018, joint surface projection and denoising).
+
+    A U-Net in three dimensions that halves y and x only gives every voxel a score. The softmax of the scores along z
+    are weights, the weighted sum of the slices is the projected image, and a U-Net in two dimensions restores it. So
+    any number of slices will do, and the slices of a pixel must be seen together.
+
+    Parameters
+    ----------
+    projection_width, projection_depth : int
+        `width` and `depth` of the U-Net that finds the surface.
+    in_channels, kernel : int
+        Of both; all channels are projected with the same weights.
+    **arguments
+        Of the :class:`UNet` that restores.
+    """
+
+    def __init__(
+        self,
+        projection_width: int = 4,
+        projection_depth: int = 3,
+        in_channels: int = 1,
+        kernel: int = 3,
+        **arguments: Any,
+    ) -> None:
+        super().__init__()
+        shared: dict[str, Any] = {"in_channels": in_channels, "kernel": kernel}
+        self.surface = UNet(dims=3, width=projection_width, depth=projection_depth, residual=False, **shared)
+        self.surface.pool = nn.MaxPool3d((1, 2, 2))
+        self.surface.grow = nn.Upsample(scale_factor=(1.0, 2.0, 2.0), mode="nearest")
+        self.flat = UNet(dims=2, **shared, **arguments)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """A batch B C Z Y X -> B C Y X; Y and X are multiples of 2 to the power of the larger depth."""
+        restored: torch.Tensor = self.flat(self.project(image))
+        return restored
+
+    def project(self, image: torch.Tensor) -> torch.Tensor:
+        """The weighted sum along z, B C Y X."""
+        weights = torch.softmax(self.surface(image), dim=2)  # B 1 Z Y X
+        projected: torch.Tensor = (image * weights).sum(dim=2)
+        return projected
+
+
 def mixture(means: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The equal mixture of M Laplace distributions p_1 ... p_M for every pixel.
 
@@ -235,6 +279,10 @@ class PercentileLaplaceUNet(_Percentiles, LaplaceUNet):
 
 class PercentileLaplaceEnsemble(_Percentiles, LaplaceEnsemble):  # type: ignore[misc]
     """See :class:`_Percentiles` and :class:`LaplaceEnsemble`."""
+
+
+class PercentileProjectionUNet(_Percentiles, ProjectionUNet):
+    """See :class:`_Percentiles` and :class:`ProjectionUNet`."""
 
 
 def _percentile(values: torch.Tensor, percent: float) -> torch.Tensor:
