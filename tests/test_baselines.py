@@ -11,10 +11,11 @@ from zooferry import axes
 from zooferry.baselines import BaselineChoice, baselines_for, filtered, verdict
 from zooferry.degradation import convolve
 from zooferry.errors import ZooferryError
-from zooferry.evaluation import Pair, evaluate_model, read_pairs
+from zooferry.evaluation import evaluate_model
 from zooferry.images import write_image
 from zooferry.methods.classical import FILTERS, best_strength, deconvolutions, noise_level
 from zooferry.metrics import score
+from zooferry.pairs import Pair, read_pairs
 from zooferry.report import EvaluatedImage, EvaluationReport
 
 NAMES = [f.name for f in FILTERS]

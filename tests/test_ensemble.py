@@ -17,7 +17,8 @@ from scipy import stats
 from zooferry import runs, training
 from zooferry.calibration import LEVELS
 from zooferry.check import check_package
-from zooferry.evaluation import evaluate_model, score_table
+from zooferry.evaluation import evaluate_model
+from zooferry.evaluation_tables import score_table
 from zooferry.images import read_image
 from zooferry.linting import lint
 from zooferry.normalization import apply_operations

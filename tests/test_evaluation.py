@@ -8,10 +8,11 @@ import pytest
 
 from zooferry import axes
 from zooferry.errors import ZooferryError
-from zooferry.evaluation import evaluate_model, read_pairs, smooth
+from zooferry.evaluation import evaluate_model, smooth
 from zooferry.images import read_image, write_image
 from zooferry.methods.classical import gaussian
 from zooferry.metrics import score
+from zooferry.pairs import read_pairs
 from zooferry.restoring import restore_files
 
 

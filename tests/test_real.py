@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from zooferry import runs
-from zooferry.evaluation import compare_candidates, read_pairs
+from zooferry.evaluation import compare_candidates
 from zooferry.package import open_model
+from zooferry.pairs import read_pairs
 from zooferry.restoring import restore_image
 
 pytestmark = pytest.mark.real

@@ -16,9 +16,9 @@ from zooferry.degradation import gaussian_blur
 from zooferry.degrading import Degradation, pixel_size_um, psf_kernel, read_degradation
 from zooferry.errors import ZooferryError
 from zooferry.methods.classical import FILTERS, Filter, best_strength, deconvolutions
+from zooferry.pairs import Pair, read_pairs
 
 if TYPE_CHECKING:
-    from zooferry.evaluation import Pair
     from zooferry.report import EvaluationReport
 
 Say = Callable[[str], None]
@@ -187,8 +187,6 @@ class BaselineResults:
 
 def baselines_for(pairs: Sequence[Pair], choice: BaselineChoice, *, say: Say) -> BaselineResults:
     """Run what was asked for on the pairs that are scored; see `run_baselines`."""
-    from zooferry.evaluation import read_pairs
-
     own = choice.tune_images is None or choice.tune_targets is None
     tuning = pairs if own else read_pairs(choice.tune_images, choice.tune_targets)  # type: ignore[arg-type]
     found = run_baselines(pairs, tuning=tuning, psf=choice.psf, say=say)

@@ -193,7 +193,7 @@ def _add_evaluate(commands: Commands) -> None:
     p = commands.add_parser("evaluate", help="score a model against clean references")
     p.add_argument("model", type=Path, metavar="MODEL", help="run folder, package folder or zip")
     p.add_argument("--images", type=Path, required=True, metavar="DIR")
-    p.add_argument("--targets", type=Path, required=True, metavar="DIR")
+    p.add_argument("--targets", type=Path, metavar="DIR", help="clean partners; without them there are no scores")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
     p.add_argument("--baselines", action="store_true", help="score tuned classical filters too: was it worth it?")
     p.add_argument("--tune-images", type=Path, metavar="DIR", help="pairs on which the filters are tuned")
@@ -203,7 +203,8 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from zooferry.evaluation import evaluate_model, score_table
+    from zooferry.evaluation import evaluate_model
+    from zooferry.evaluation_tables import score_table
 
     choice = None
     if options.baselines or options.psf or options.tune_images or options.tune_targets:

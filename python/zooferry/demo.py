@@ -18,11 +18,13 @@ from zooferry.card import demo_card
 from zooferry.check import check_package
 from zooferry.comparison import compare
 from zooferry.errors import ZooferryError
-from zooferry.evaluation import Pair, compare_candidates, metrics, read_pairs, score_table
+from zooferry.evaluation import compare_candidates
+from zooferry.evaluation_tables import metrics, score_table
 from zooferry.files import make_folder, write_json
 from zooferry.images import list_images, match_pairs, read_image
 from zooferry.package import open_model, open_package
 from zooferry.packager import package_run
+from zooferry.pairs import Pair, read_pairs
 from zooferry.report import DemoReport, EvaluationReport, HostDifference, write_demo_report
 from zooferry.restoring import restore_image
 from zooferry.runs import discard, train_method

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,75 +15,19 @@ from zooferry import __version__
 from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, verdict, with_few_pictures
 from zooferry.calibration import Calibration, calibrate_image, together
 from zooferry.comparison import short_number
-from zooferry.degradation import enlarge
 from zooferry.errors import ZooferryError
+from zooferry.evaluation_tables import metrics, metrics_csv
 from zooferry.files import make_folder, write_json, write_text
-from zooferry.images import match_pairs, read_image, require_usable, write_image
+from zooferry.images import write_image
 from zooferry.methods.classical import best_gaussian, gaussian
 from zooferry.metrics import RestorationScore, score
 from zooferry.package import open_model
+from zooferry.pairs import Pair, Source, read_pairs, read_sources
 from zooferry.report import EvaluatedImage, EvaluationReport, write_evaluation_report
 from zooferry.restoring import restore_outputs
 
 Say = Callable[[str], None]
-SCORES = {"NRMSE": "nrmse", "PSNR": "psnr", "SSIM": "ssim"}
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """A noisy image and its clean partner, axes among t c z y x; the partner may have more pixels."""
-
-    name: str
-    noisy: xr.DataArray
-    clean: xr.DataArray
-
-    @property
-    def raw(self) -> xr.DataArray:
-        """The noisy image on the grid of its partner, linearly interpolated where that has more pixels."""
-        factors = _factors(self.noisy, self.clean)
-        if max(factors) == 1:
-            return self.noisy
-        spatial = [a for a in self.noisy.dims if a in ("z", "y", "x")]
-        larger: xr.DataArray = xr.apply_ufunc(
-            lambda a: enlarge(a, factors).astype(np.float32),
-            self.noisy,
-            input_core_dims=[spatial],
-            output_core_dims=[spatial],
-            exclude_dims=set(spatial),
-            vectorize=True,
-        ).transpose(*self.noisy.dims)
-        larger.attrs.update(self.clean.attrs)
-        return larger
-
-
-def _factors(noisy: xr.DataArray, clean: xr.DataArray) -> tuple[int, ...]:
-    """How many times more pixels the partner has per spatial axis; empty where it is no partner."""
-    spatial = [a for a in noisy.dims if a in ("z", "y", "x")]
-    if noisy.dims != clean.dims or any(noisy.sizes[a] != clean.sizes[a] for a in noisy.dims if a not in spatial):
-        return ()
-    if any(clean.sizes[a] % noisy.sizes[a] for a in spatial):
-        return ()
-    return tuple(clean.sizes[a] // noisy.sizes[a] for a in spatial)
-
-
-def read_pairs(images: Path, targets: Path) -> list[Pair]:
-    """All pairs of two folders.
-
-    Raises
-    ------
-    ZooferryError
-        A partner is missing, a file is unusable, or the shapes differ.
-    """
-    pairs = []
-    for path, target in match_pairs(images, targets):
-        noisy, clean = read_image(path), read_image(target)
-        require_usable(path, noisy)
-        if not _factors(noisy, clean):
-            raise ZooferryError(
-                f"{path} has shape {noisy.shape}, its target {target} {clean.shape}; partners must have the same shape"
-            )
-        pairs.append(Pair(path.name, noisy, clean))
-    return pairs
+UNSCORED_GAUSSIAN = 2.0  # pixels: a common choice, for pictures only
 
 
 def score_image(candidate: xr.DataArray, clean: xr.DataArray) -> RestorationScore:
@@ -134,13 +76,11 @@ def compare_candidates(pairs: Sequence[Pair], restored: Mapping[str, Sequence[xr
         images = {"raw": pair.raw, "gaussian": smooth(pair.raw, sigma)}
         images |= {name: results[number] for name, results in restored.items()}
         evaluated.append(
-            EvaluatedImage(
-                name=pair.name,
+            _evaluated(
+                pair,
+                {name: _picture(image) for name, image in images.items()},
                 reference=_picture(pair.clean),
-                candidates={name: _picture(image) for name, image in images.items()},
                 scores={name: score_image(image, pair.clean) for name, image in images.items()},
-                pixel_size=float(pair.noisy.attrs.get("pixel_size", {}).get("x", 0.0)),
-                unit=str(pair.noisy.attrs.get("unit", "")),
             )
         )
     about = {"Gaussian filter": f"width {sigma:g} pixels, the best on these very images", "images": str(len(pairs))}
@@ -153,17 +93,84 @@ def _picture(image: xr.DataArray) -> np.ndarray:
     return plane
 
 
-def evaluate_model(
-    model: Path, images: Path, targets: Path, out: Path, *, say: Say, baselines: BaselineChoice | None = None
+def without_references(
+    sources: Sequence[Source], restored: Sequence[xr.DataArray], sigma: float = UNSCORED_GAUSSIAN
 ) -> EvaluationReport:
-    """Restore and score a folder of pairs; writes metrics.json, metrics.csv, report.html and restored/.
+    """Raw images, a Gaussian filter and the restorations side by side, where there is nothing to score them with."""
+    evaluated = []
+    for source, result in zip(sources, restored, strict=True):
+        images = {"raw": source.raw, "gaussian": smooth(source.raw, sigma), "restored": result}
+        evaluated.append(_evaluated(source, {name: _picture(image) for name, image in images.items()}))
+    about = {"scores": "none: they need clean partners (--targets)", "Gaussian filter": f"width {sigma:g} pixels"}
+    return EvaluationReport("", tuple(evaluated), about={**about, "images": str(len(sources))})
+
+
+def _evaluated(source: Source, candidates: Mapping[str, np.ndarray], **scored: Any) -> EvaluatedImage:
+    size = float(source.noisy.attrs.get("pixel_size", {}).get("x", 0.0))
+    unit = str(source.noisy.attrs.get("unit", ""))
+    return EvaluatedImage(name=source.name, candidates=candidates, pixel_size=size, unit=unit, **scored)
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """What a model made of a folder of images.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    first : tuple of DataArray
+        The restored images.
+    further : tuple of mapping
+        The other outputs of the model for each of them, by id.
+    calibrations : tuple
+        Of each image, None where it has no clean partner or the model predicts no scale.
+    seconds : float
+        Wall time per image.
+    """
+
+    name: str
+    first: tuple[xr.DataArray, ...]
+    further: tuple[Mapping[str, xr.DataArray], ...]
+    calibrations: tuple[Calibration | None, ...]
+    seconds: float
+
+
+def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Restored:
+    """Restore every image with a run or a package.
+
+    Raises
+    ------
+    ZooferryError
+        The model cannot be opened, or does not fit the images.
+    """
+    found, calibrations, seconds = [], [], 0.0
+    with open_model(model) as opened:
+        first = next(iter(opened.outputs))
+        for number, source in enumerate(sources, start=1):
+            started = time.monotonic()
+            found.append(restore_outputs(opened, source.noisy))
+            seconds += time.monotonic() - started
+            partner = source.clean if isinstance(source, Pair) else None
+            calibrations.append(None if partner is None else calibrate_image(opened, partner, found[-1]))
+            say(f"restored {number} of {len(sources)}  {source.name}")
+    further = [{key: image for key, image in outputs.items() if key != first} for outputs in found]
+    results = [outputs[first] for outputs in found]
+    return Restored(opened.name, tuple(results), tuple(further), tuple(calibrations), seconds / len(sources))
+
+
+def evaluate_model(
+    model: Path, images: Path, targets: Path | None, out: Path, *, say: Say, baselines: BaselineChoice | None = None
+) -> EvaluationReport:
+    """Restore and judge a folder of images; writes metrics.json, metrics.csv, report.html and restored/.
 
     Parameters
     ----------
     model : Path
         Run folder, package folder or zip.
     images, targets : Path
-        Folders of TIFFs with the same names.
+        Folders of TIFFs with the same names; without targets there are no scores, only what can be judged without
+        a clean partner.
     out : Path
         Folder to write to.
     say : callable
@@ -174,39 +181,47 @@ def evaluate_model(
     Raises
     ------
     ZooferryError
-        See :func:`read_pairs`; the model does not fit the images.
+        See :func:`read_pairs`; the model does not fit the images; filters without targets.
     """
-    pairs = read_pairs(images, targets)
-    found_outputs, calibrations, seconds = [], [], 0.0
-    with open_model(model) as opened:
-        name, first = opened.name, next(iter(opened.outputs))
-        for number, pair in enumerate(pairs, start=1):
-            started = time.monotonic()
-            found_outputs.append(restore_outputs(opened, pair.noisy))
-            seconds += time.monotonic() - started
-            calibrations.append(calibrate_image(opened, pair.clean, found_outputs[-1]))
-            say(f"restored {number} of {len(pairs)}  {pair.name}")
-    results = [outputs[first] for outputs in found_outputs]
-    further = [{key: image for key, image in outputs.items() if key != first} for outputs in found_outputs]
+    if targets is None and baselines is not None:
+        raise ZooferryError("classical filters are tuned and scored on pairs; give the clean partners with --targets")
+    pairs = [] if targets is None else read_pairs(images, targets)
+    sources: Sequence[Source] = pairs or read_sources(images)
+    found = restore_sources(model, sources, say=say)
+    report = _scored(pairs, found.first, baselines, say) if pairs else without_references(sources, found.first)
+    about = {"model": str(model), "zooferry": __version__, **report.about}
+    about["restored"] = f"{found.seconds:.2g} s per image"
+    verdict_first = {"verdict": about.pop("verdict")} if "verdict" in about else {}
+    report = replace(report, title=f"{found.name} on {images}", about=verdict_first | about)
+    report = _with_uncertainty(report, found.further, found.calibrations)
+    _write(out, report, sources, found, {"model": str(model), "zooferry": __version__})
+    return report
+
+
+def _scored(
+    pairs: Sequence[Pair], restored: Sequence[xr.DataArray], baselines: BaselineChoice | None, say: Say
+) -> EvaluationReport:
     classical = baselines_for(pairs, baselines, say=say) if baselines else BaselineResults({}, {})
-    found = compare_candidates(pairs, {**classical.candidates, "restored": results})
-    about = {"model": str(model), "zooferry": __version__, **found.about, **classical.about}
-    about["restored"] = f"{seconds / len(pairs):.2g} s per image"
-    report = EvaluationReport(title=f"{name} on {images}", images=found.images, about=about)
-    if classical.names:
-        report = with_few_pictures(report, classical.names)
-        report = replace(report, about={"verdict": verdict(report, classical.names), **report.about})
-    report = _with_uncertainty(report, further, calibrations)
+    report = compare_candidates(pairs, {**classical.candidates, "restored": restored})
+    report = replace(report, about={**report.about, **classical.about})
+    if not classical.names:
+        return report
+    few = with_few_pictures(report, classical.names)
+    return replace(few, about={**few.about, "verdict": verdict(few, classical.names)})
+
+
+def _write(
+    out: Path, report: EvaluationReport, sources: Sequence[Source], found: Restored, said: Mapping[str, str]
+) -> None:
     make_folder(out)
-    for pair, result, others in zip(pairs, results, further, strict=True):
-        stem = Path(pair.name).stem
+    for source, result, others in zip(sources, found.first, found.further, strict=True):
+        stem = Path(source.name).stem
         write_image(out / "restored" / f"{stem}.tif", result)
         for key, image in others.items():
             write_image(out / "restored" / f"{stem}_{key}.tif", image)
-    write_json(out / "metrics.json", metrics(report) | {"model": str(model), "zooferry": __version__})
+    write_json(out / "metrics.json", {**metrics(report), **said})
     write_text(out / "metrics.csv", metrics_csv(report))
     write_evaluation_report(out / "report.html", report)
-    return report
 
 
 def _with_uncertainty(
@@ -226,45 +241,3 @@ def _with_uncertainty(
     if calibration:
         about["calibration"] = calibration.sentence()
     return replace(report, images=tuple(images), about={**report.about, **about}, calibration=calibration)
-
-
-def metrics(report: EvaluationReport) -> dict[str, Any]:
-    """``{"mean": {candidate: {NRMSE, PSNR, SSIM}}, "images": {file: {candidate: ...}}}``.
-
-    A model that predicts distributions adds ``"calibration": {"ECE": ..., "curve": ...}``, further outputs their means.
-    """
-    mean = {c: {label: report.mean(c, f) for label, f in SCORES.items()} for c in report.candidates}
-    images = {
-        image.name: {c: {label: getattr(s, f) for label, f in SCORES.items()} for c, s in image.scores.items()}
-        for image in report.images
-    }
-    found = {"mean": mean, "images": images, "about": dict(report.about)}
-    maps = {
-        image.name: {key: float(a.mean(dtype=np.float64)) for key, a in image.maps.items()} for image in report.images
-    }
-    if any(maps.values()):
-        found["means_of_further_outputs"] = maps
-    if report.calibration:
-        found["calibration"] = report.calibration.to_json()
-    return found
-
-
-def metrics_csv(report: EvaluationReport) -> str:
-    """One line per image and candidate, and the means."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "candidate", *SCORES])
-    content = metrics(report)
-    for name, candidates in [*content["images"].items(), ("mean", content["mean"])]:
-        for candidate, scores in candidates.items():
-            writer.writerow([name, candidate, *[f"{value:.6g}" for value in scores.values()]])
-    return text.getvalue()
-
-
-def score_table(report: EvaluationReport) -> str:
-    """The means as a text table."""
-    lines = [f"{'mean of ' + str(len(report.images)):14} {'NRMSE':>8} {'PSNR':>8} {'SSIM':>8}"]
-    for candidate, scores in metrics(report)["mean"].items():
-        lines.append(f"{candidate:14} {scores['NRMSE']:8.4f} {scores['PSNR']:8.2f} {scores['SSIM']:8.4f}")
-    lines += [report.calibration.sentence()] if report.calibration else []
-    return "\n".join(lines)

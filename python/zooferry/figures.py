@@ -75,6 +75,8 @@ def _output_row(output: OutputArrays, actual: Array, title: str, remark: str) ->
 
 def image_row(image: EvaluatedImage) -> PictureRow:
     """Every candidate beside the reference, and below each its error."""
+    if image.reference is None:
+        return _unscored_row(image)
     cut = _crop(image.reference)
     reference = image.reference[cut]
     window = contrast_window(reference)
@@ -89,12 +91,31 @@ def image_row(image: EvaluatedImage) -> PictureRow:
         columns.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
         errors.append(difference_pictures(f"{name} − reference", fitted[name] - reference, limit=limit))
     columns.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
-    maps = [_map(name, array[cut], pixel) for name, array in image.maps.items()]
     lines = [line for pair in zip(_lines(columns), _lines(errors), strict=True) for line in (pair[0], (*pair[1], None))]
     remark = "Restored images are fitted to the reference by gain and offset, as for the scores."
     remark += " In error maps red is too bright."
-    lines += [(*line, *[None] * (len(columns) - len(line))) for line in _lines(maps)]
+    lines += _map_lines(image, cut, len(columns))
     return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines))
+
+
+def _unscored_row(image: EvaluatedImage) -> PictureRow:
+    """Every candidate in its own contrast."""
+    restored = list(image.candidates.values())[-1]
+    cut = _crop(restored)
+    pixel = (image.pixel_size, image.unit)
+    columns = [
+        grey_pictures(name, array[cut], window=contrast_window(array[cut]), caption="own contrast", pixel=pixel)
+        for name, array in image.candidates.items()
+    ]
+    lines = [*_lines(columns), *_map_lines(image, cut, len(columns))]
+    remark = "There is no clean partner: what is judged is judged from the raw image."
+    return PictureRow(f"{image.name}{_where(cut, restored)}", remark, tuple(lines))
+
+
+def _map_lines(image: EvaluatedImage, cut: tuple[slice, ...], count: int) -> list[Line]:
+    """Further outputs, filled up to lines of `count` places."""
+    maps = [_map(name, array[cut], (image.pixel_size, image.unit)) for name, array in image.maps.items()]
+    return [(*line, *[None] * (count - len(line))) for line in _lines(maps)]
 
 
 def _map(name: str, array: Array, pixel: tuple[float, str]) -> list[Picture]:

@@ -139,7 +139,7 @@ class EvaluatedImage:
     name : str
         The file's name.
     reference : ndarray, axes (Y, X) or (Z, Y, X)
-        The clean image.
+        The clean image; None where there is none, and then no scores.
     candidates : mapping
         What is scored -> array of the same shape, the raw input first, e.g. raw, gaussian, restored. Empty
         arrays are not needed: a report may leave out the pictures of most images.
@@ -151,15 +151,21 @@ class EvaluatedImage:
         For example ``"micrometer"``.
     maps : mapping
         The model's further outputs, such as `scale`: name -> array of the same shape.
+    quality : mapping
+        What else was found, as it goes into metrics.json.
+    notes : tuple of str
+        What must be said about this image, one sentence each; shown beside its scores and pictures.
     """
 
     name: str
-    reference: np.ndarray
-    candidates: Mapping[str, np.ndarray]
-    scores: Mapping[str, RestorationScore]
+    reference: np.ndarray | None = None
+    candidates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scores: Mapping[str, RestorationScore] = field(default_factory=dict)
     pixel_size: float = 0.0
     unit: str = ""
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +258,7 @@ def _image_rows(report: EvaluationReport) -> list[PictureRow]:
     from zooferry.figures import image_row
 
     pictured = [image for image in report.images if image.candidates]
-    dims = max((image.reference.ndim for image in pictured), default=2)
+    dims = max((next(iter(image.candidates.values())).ndim for image in pictured), default=2)
     return [image_row(image) for image in pictured[: PICTURED_IMAGES[dims]]]
 
 

@@ -1,0 +1,59 @@
+"""The scores of an evaluation as metrics.json, as metrics.csv and as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+
+from zooferry.report import EvaluationReport
+
+SCORES = {"NRMSE": "nrmse", "PSNR": "psnr", "SSIM": "ssim"}
+
+
+def metrics(report: EvaluationReport) -> dict[str, Any]:
+    """``{"mean": {candidate: {NRMSE, PSNR, SSIM}}, "images": {file: {candidate: ...}}}``.
+
+    A model that predicts distributions adds ``"calibration": {"ECE": ..., "curve": ...}``, further outputs their means.
+    """
+    mean = {c: {label: report.mean(c, f) for label, f in SCORES.items()} for c in report.candidates}
+    images = {
+        image.name: {c: {label: getattr(s, f) for label, f in SCORES.items()} for c, s in image.scores.items()}
+        for image in report.images
+    }
+    found = {"mean": mean, "images": images, "about": dict(report.about)}
+    maps = {
+        image.name: {key: float(a.mean(dtype=np.float64)) for key, a in image.maps.items()} for image in report.images
+    }
+    if any(maps.values()):
+        found["means_of_further_outputs"] = maps
+    if quality := {image.name: dict(image.quality) for image in report.images if image.quality}:
+        found["quality"] = {"images": quality}
+    if report.calibration:
+        found["calibration"] = report.calibration.to_json()
+    return found
+
+
+def metrics_csv(report: EvaluationReport) -> str:
+    """One line per image and candidate, and the means."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "candidate", *SCORES])
+    content = metrics(report)
+    for name, candidates in [*content["images"].items(), ("mean", content["mean"])]:
+        for candidate, scores in candidates.items():
+            writer.writerow([name, candidate, *[f"{value:.6g}" for value in scores.values()]])
+    return text.getvalue()
+
+
+def score_table(report: EvaluationReport) -> str:
+    """The means as a text table."""
+    if not report.candidates:
+        return f"{len(report.images)} images without clean partners: no scores"
+    lines = [f"{'mean of ' + str(len(report.images)):14} {'NRMSE':>8} {'PSNR':>8} {'SSIM':>8}"]
+    for candidate, scores in metrics(report)["mean"].items():
+        lines.append(f"{candidate:14} {scores['NRMSE']:8.4f} {scores['PSNR']:8.2f} {scores['SSIM']:8.4f}")
+    lines += [report.calibration.sentence()] if report.calibration else []
+    return "\n".join(lines)
