@@ -18,6 +18,7 @@ from zooferry.errors import ZooferryError
 from zooferry.fiji import jars, manifest
 from zooferry.fiji.contents import Piece, missing_jars, own_pieces
 from zooferry.fiji.folders import Fiji, find_fiji
+from zooferry.fiji.lock import only_one
 from zooferry.fiji.manifest import Entry, Manifest
 from zooferry.fiji.swap import STAGE, Swap, remove_compiled, remove_folders, remove_leftovers
 from zooferry.files import sha256
@@ -67,17 +68,16 @@ def install(given: Path, *, torchscript: bool = False, say: Say) -> Status:
     Raises
     ------
     ZooferryError
-        No Fiji, one that cannot be written to, a jar that would be shadowed, a failed download, a full disk; Fiji is
-        then as it was.
+        No Fiji, one that cannot be written to, a jar that would be shadowed, a failed download, a full disk, another
+        installation at the same time; Fiji is then as it was.
     """
     fiji = find_fiji(given)
-    with words(fiji.root):
+    with words(fiji.root), only_one(fiji.root):
         remove_leftovers(fiji.root)
-    old = manifest.read(fiji.root)
-    torchscript = torchscript or bool(old and old.torchscript)
-    added = missing_jars(fiji, {e.path for e in old.files} if old else set(), torchscript=torchscript, say=say)
-    pieces = own_pieces() + [Piece(jar.place, jars.fetch(jar, say), jar.version) for jar in added]
-    with words(fiji.root):
+        old = manifest.read(fiji.root)
+        torchscript = torchscript or bool(old and old.torchscript)
+        added = missing_jars(fiji, {e.path for e in old.files} if old else set(), torchscript=torchscript, say=say)
+        pieces = own_pieces() + [Piece(jar.place, jars.fetch(jar, say), jar.version) for jar in added]
         _put(fiji.root, pieces, old, torchscript=torchscript, say=say)
     return status(given)
 
@@ -105,15 +105,14 @@ def uninstall(given: Path, *, say: Say) -> None:
     Raises
     ------
     ZooferryError
-        No Fiji, nothing installed, or a folder that cannot be written to.
+        No Fiji, nothing installed, a folder that cannot be written to, or an installation at the same time.
     """
     fiji = find_fiji(given)
-    with words(fiji.root):
+    with words(fiji.root), only_one(fiji.root):
         remove_leftovers(fiji.root)
-    old = manifest.read(fiji.root)
-    if old is None:
-        raise ZooferryError(f"{fiji.root}: Zooferry is not installed there; nothing to remove")
-    with words(fiji.root):
+        old = manifest.read(fiji.root)
+        if old is None:
+            raise ZooferryError(f"{fiji.root}: Zooferry is not installed there; nothing to remove")
         _require_writable(fiji.root, [entry.path for entry in old.files])
         removed = 0
         for entry in old.files:
