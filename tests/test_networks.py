@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from zooferry.architectures import unet_halo, unet_step
 from zooferry.networks import unet
 
 CASES = [(2, 1, 3), (2, 2, 3), (2, 2, 5), (2, 3, 3), (3, 1, 3), (3, 2, 3)]
@@ -15,7 +16,7 @@ CASES = [(2, 1, 3), (2, 2, 3), (2, 2, 5), (2, 3, 3), (3, 1, 3), (3, 2, 3)]
 def test_halo_covers_every_pixel_that_can_change_the_middle(dims, depth, kernel):
     torch.manual_seed(0)
     network = unet.UNet(dims=dims, width=2, depth=depth, kernel=kernel, residual=False)
-    halo, step = unet.halo(depth, kernel), unet.step(depth)
+    halo, step = unet_halo(depth, kernel), unet_step(depth)
     side = 2 * halo + 4 * step
     image = torch.randn(1, 1, *([side] * dims), requires_grad=True)
     middle = side // 2

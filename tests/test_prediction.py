@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from zooferry.architectures import unet_halo, unet_step
 from zooferry.errors import ZooferryError
 from zooferry.networks import unet
 from zooferry.prediction import Model, pad, plan_tiles, predict
@@ -76,7 +77,7 @@ def test_tiled_equals_whole(shape, tile):
         with torch.inference_mode():
             return [network(torch.from_numpy(batch)).numpy()]
 
-    halo, step = unet.halo(2, 3), unet.step(2)
+    halo, step = unet_halo(2, 3), unet_step(2)
     model = Model(
         "test", ("batch", "channel", "z", "y", "x")[-2 - dims :], 1, (step,) * dims, (step,) * dims,
         (0, halo, halo)[-dims:], (), {"restored": ()}, run,

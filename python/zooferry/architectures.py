@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,32 +18,34 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.LaplaceUNet": unet.LaplaceUNet,
     "unet.LaplaceEnsemble": unet.LaplaceEnsemble,
     "unet.ProjectionUNet": unet.ProjectionUNet,
+    "unet.IsotropicUNet": unet.IsotropicUNet,
     "unet.PercentileUNet": unet.PercentileUNet,
     "unet.PercentileLaplaceUNet": unet.PercentileLaplaceUNet,
     "unet.PercentileLaplaceEnsemble": unet.PercentileLaplaceEnsemble,
     "unet.PercentileProjectionUNet": unet.PercentileProjectionUNet,
+    "unet.PercentileIsotropicUNet": unet.PercentileIsotropicUNet,
     "rcan.RCAN": rcan.RCAN,
 }
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Pixels per spatial axis, the same for y and x; of a z that is projected away, step is 1 and halo 0.
+    """Pixels per spatial axis, (z), y, x; of a z that is projected away, step is 1 and halo 0.
 
     Attributes
     ----------
-    step : int
-        Spatial sizes must be multiples of it.
-    halo : int
+    step : tuple of int
+        Sizes must be multiples of it.
+    halo : tuple of int
         Pixels around a pixel that can change it.
     factors : tuple of int
-        Output over input pixels of each spatial axis, (z), y, x; 0: the output has no such axis.
+        Output over input pixels; 0: the output has no such axis.
     exact : bool
         Whether tiles with that halo give the values of the whole image.
     """
 
-    step: int
-    halo: int
+    step: tuple[int, ...]
+    halo: tuple[int, ...]
     factors: tuple[int, ...]
     exact: bool
 
@@ -61,11 +64,39 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     """Of a network as run.json describes it: ``{"architecture": ..., "arguments": ...}``."""
     arguments = network["arguments"]
     if network["architecture"].startswith("rcan."):
-        return Reach(rcan.step(arguments), rcan.halo(arguments), rcan.factors(arguments), exact=False)
+        pixels = (rcan.step(arguments),) * dims, (rcan.halo(arguments),) * dims
+        return Reach(*pixels, rcan.factors(arguments), exact=False)
     depth, kernel = int(arguments["depth"]), int(arguments["kernel"])
-    halo, factors = unet.halo(depth, kernel), (1,) * dims
+    step, halo = unet_step(depth), unet_halo(depth, kernel)
     if "projection_depth" in arguments:
-        depth = max(depth, int(arguments["projection_depth"]))
-        halo += unet.halo(int(arguments["projection_depth"]), kernel)
-        halo, factors = -(-halo // unet.step(depth)) * unet.step(depth), (0, 1, 1)
-    return Reach(unet.step(depth), halo, factors, exact=True)
+        halo += unet_halo(int(arguments["projection_depth"]), kernel)
+        step = max(step, unet_step(int(arguments["projection_depth"])))
+        halo = _rounded_up(halo, step)
+        return Reach((1, step, step), (0, halo, halo), (0, 1, 1), exact=True)
+    factor = int(arguments.get("factor", 1))
+    if factor == 1:
+        return Reach((step,) * dims, (halo,) * dims, (1,) * dims, exact=True)
+    deep = step // math.gcd(step, factor)
+    far = -(-(halo + factor - factor // 2) // factor)  # in slices; the interpolation reaches the next one
+    return Reach((deep, step, step), (_rounded_up(far, deep), halo, halo), (factor, 1, 1), exact=True)
+
+
+def unet_step(depth: int) -> int:
+    """Spatial sizes of a U-Net's input must be multiples of this many pixels."""
+    return int(2**depth)
+
+
+def unet_halo(depth: int, kernel: int) -> int:
+    """Pixels around a pixel that can change it in a U-Net, rounded up to a multiple of the step.
+
+    Two convolutions per level and direction reach ``2 * (kernel // 2)`` pixels of that level each, pooling reaches
+    one pixel more per level.
+    """
+    reach = 2 * (kernel // 2)
+    down = sum((reach + 1) * 2**level for level in range(depth))
+    up = sum(reach * 2**level for level in range(depth))
+    return _rounded_up(down + reach * 2**depth + up, unet_step(depth))
+
+
+def _rounded_up(pixels: int, step: int) -> int:
+    return int(-(-pixels // step) * step)

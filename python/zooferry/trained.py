@@ -87,15 +87,11 @@ def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
     The minimum is a multiple of the step, as deepImageJ needs it; stacks may be one step thin.
     """
-    dims = int(content["dims"])
-    found = reach(content["network"], dims)
-    step, halo = found.step, found.halo
-    if content.get("baked") or content.get("whole_images"):
-        halo = 0  # never tiled
-    minimum = -(-SMALLEST // step) * step
-    deep = (1, 0) if found.factors[0] == 0 else (step, halo)  # any number of slices is projected, all of them together
+    found = reach(content["network"], int(content["dims"]))
+    never_tiled = content.get("baked") or content.get("whole_images")
+    lateral = -(-SMALLEST // found.step[-1]) * found.step[-1]
     return {
-        "step": (deep[0], step, step)[-dims:],
-        "minimum": (deep[0], minimum, minimum)[-dims:],
-        "halo": (deep[1], halo, halo)[-dims:],
+        "step": found.step,
+        "minimum": (*found.step[:-2], lateral, lateral),
+        "halo": (0,) * len(found.halo) if never_tiled else found.halo,
     }

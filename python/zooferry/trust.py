@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zooferry.package import OpenPackage
 
 NETWORKS = Path(__file__).parent / "networks"
-UNETS = ("UNet", "LaplaceUNet", "LaplaceEnsemble", "ProjectionUNet")
+UNETS = ("UNet", "LaplaceUNet", "LaplaceEnsemble", "ProjectionUNet", "IsotropicUNet")
 OWN_ARCHITECTURES = {  # callable -> the file that has it
     **dict.fromkeys([*UNETS, *[f"Percentile{name}" for name in UNETS]], NETWORKS / "unet.py"),
     "RCAN": NETWORKS / "rcan.py",

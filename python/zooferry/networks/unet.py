@@ -173,24 +173,19 @@ class ProjectionUNet(nn.Module):
         `width` and `depth` of the U-Net that finds the surface.
     in_channels, kernel : int
         Of both; all channels are projected with the same weights.
-    **arguments
+    **others
         Of the :class:`UNet` that restores.
     """
 
     def __init__(
-        self,
-        projection_width: int = 4,
-        projection_depth: int = 3,
-        in_channels: int = 1,
-        kernel: int = 3,
-        **arguments: Any,
+        self, projection_width: int = 4, projection_depth: int = 3, in_channels: int = 1, kernel: int = 3, **others: Any
     ) -> None:
         super().__init__()
         shared: dict[str, Any] = {"in_channels": in_channels, "kernel": kernel}
         self.surface = UNet(dims=3, width=projection_width, depth=projection_depth, residual=False, **shared)
         self.surface.pool = nn.MaxPool3d((1, 2, 2))
         self.surface.grow = nn.Upsample(scale_factor=(1.0, 2.0, 2.0), mode="nearest")
-        self.flat = UNet(dims=2, **shared, **arguments)
+        self.flat = UNet(dims=2, **shared, **others)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """A batch B C Z Y X -> B C Y X; Y and X are multiples of 2 to the power of the larger depth."""
@@ -202,6 +197,47 @@ class ProjectionUNet(nn.Module):
         weights = torch.softmax(self.surface(image), dim=2)  # B 1 Z Y X
         projected: torch.Tensor = (image * weights).sum(dim=2)
         return projected
+
+
+class IsotropicUNet(nn.Module):
+    """A volume with coarse z to one whose z is as fine and sharp as y and x (Weigert 2018, isotropic restoration).
+
+    Slices are linearly interpolated, a U-Net restores all sections z-x and all sections z-y; their mean counts.
+
+    Parameters
+    ----------
+    factor : int
+        Slices of the output per slice of the input; slice i comes to lie at ``i * factor + factor // 2``.
+    **arguments
+        Of the :class:`UNet` in two dimensions.
+    """
+
+    def __init__(self, factor: int = 4, **arguments: Any) -> None:
+        super().__init__()
+        self.factor = factor
+        self.section = UNet(**{**arguments, "dims": 2})
+        places = [(fine - factor // 2) / factor for fine in range(factor)]  # of the fine slices around slice 0
+        weights = torch.tensor([[max(0.0, 1 - abs(place - near)) for near in (-1, 0, 1)] for place in places])
+        self.between = nn.Conv2d(1, factor, (3, 1), padding=(1, 0), padding_mode="replicate", bias=False)
+        self.between.weight = nn.Parameter(weights.reshape(factor, 1, 3, 1), requires_grad=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """A batch B C Z Y X -> B C (factor Z) Y X; sections B C Z X likewise."""
+        fine = self.interpolated(image) if self.factor > 1 else image
+        if image.dim() == 4:
+            return self.section(fine)  # type: ignore[no-any-return]
+        return (self._sections(fine, 3) + self._sections(fine, 4)) / 2
+
+    def _sections(self, fine: torch.Tensor, axis: int) -> torch.Tensor:
+        first = fine.movedim(axis, 1)  # B (Y or X) C Z (X or Y)
+        found: torch.Tensor = self.section(first.flatten(0, 1))
+        return found.reshape([first.shape[0], first.shape[1], *found.shape[1:]]).movedim(1, axis)
+
+    def interpolated(self, image: torch.Tensor) -> torch.Tensor:
+        """B C Z ... -> B C (factor Z) ...; the outermost slices are repeated."""
+        rows = image.flatten(3).flatten(0, 1).unsqueeze(1)  # (B C) 1 Z (Y X)
+        fine: torch.Tensor = self.between(rows).transpose(1, 2)  # (B C) Z factor (Y X)
+        return fine.reshape([*image.shape[:2], -1, *image.shape[3:]])
 
 
 def mixture(means: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -285,6 +321,10 @@ class PercentileProjectionUNet(_Percentiles, ProjectionUNet):
     """See :class:`_Percentiles` and :class:`ProjectionUNet`."""
 
 
+class PercentileIsotropicUNet(_Percentiles, IsotropicUNet):
+    """See :class:`_Percentiles` and :class:`IsotropicUNet`."""
+
+
 def _percentile(values: torch.Tensor, percent: float) -> torch.Tensor:
     """Percentile of sorted rows B N; the rank is computed in float64, as float32 cannot count beyond 16 million."""
     last = torch.as_tensor(values.shape[1]) - 1
@@ -308,20 +348,3 @@ def _block(dims: int, widths: tuple[int, int, int], kernel: int) -> nn.Sequentia
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
         layers += [convolution, nn.LeakyReLU(0.1, inplace=True)]
     return nn.Sequential(*layers)
-
-
-def step(depth: int) -> int:
-    """Spatial sizes must be multiples of this many pixels."""
-    return int(2**depth)
-
-
-def halo(depth: int, kernel: int) -> int:
-    """Pixels around a pixel that can change it, rounded up to a multiple of the step.
-
-    Two convolutions per level and direction reach ``2 * (kernel // 2)`` pixels of that level each, pooling reaches
-    one pixel more per level.
-    """
-    reach = 2 * (kernel // 2)
-    down = sum((reach + 1) * 2**level for level in range(depth))
-    up = sum(reach * 2**level for level in range(depth))
-    return int(-(-(down + reach * 2**depth + up) // step(depth)) * step(depth))
