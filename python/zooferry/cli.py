@@ -83,7 +83,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _add_simulate(commands: Commands) -> None:
     p = commands.add_parser("simulate", help="make sample acquisitions with known truth and labels")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
-    p.add_argument("--dims", type=int, choices=(2, 3), default=2)
+    p.add_argument("--kind", choices=("cells", "tubes", "granules", "surface"), default="cells")
+    p.add_argument("--dims", type=int, choices=(2, 3), help="(default: 2, and 3 for a surface)")
     p.add_argument("--photons", type=float, default=30.0, help="of the brightest structures, per pixel")
     p.add_argument("--seed", type=int, default=0)
     p.set_defaults(run=_simulate)
@@ -92,7 +93,8 @@ def _add_simulate(commands: Commands) -> None:
 def _simulate(options: argparse.Namespace) -> int:
     from zooferry.simulation import default_settings, write_simulation
 
-    settings = default_settings(options.dims, photons=options.photons)
+    dims = options.dims or (3 if options.kind == "surface" else 2)
+    settings = default_settings(dims, photons=options.photons, kind=options.kind)
     write_simulation(
         options.out, settings, seed=options.seed, on_progress=lambda done, of: say(f"image {done} of {of}")
     )

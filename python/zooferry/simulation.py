@@ -1,6 +1,6 @@
-"""Simulated acquisitions: cells with known truth, through a theoretical PSF, on a camera.
+"""Simulated acquisitions: specimens with known truth, through a theoretical PSF, on a camera.
 
-The chain of one field: `specimen.draw_cells` on a canvas wider than the field -> convolution with the PSF ->
+The chain of one field: `specimen` or `structures` on a canvas wider than the field -> convolution with the PSF ->
 crop -> photons and background -> camera. 2D (Y, X) and 3D (Z, Y, X) are one code path. A seed gives the same
 bytes: field number i draws from ``numpy.random.default_rng([seed, i])``, whatever the number of fields.
 """
@@ -12,10 +12,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from zooferry.axes import spatial_axes
 from zooferry.degradation import Camera, convolve, expected_counts, expose, uneven_background
@@ -24,12 +26,22 @@ from zooferry.files import whole_folder
 from zooferry.images import write_image
 from zooferry.optics import Optics, point_spread_function, psf_planes
 from zooferry.specimen import CellSettings, Grid, draw_cells
+from zooferry.structures import (
+    GranuleSettings,
+    Surface,
+    SurfaceSettings,
+    TubeSettings,
+    draw_granules,
+    draw_surface,
+    draw_tubes,
+)
 
 Floats = NDArray[np.float64]
 
 MARGIN_UM = 2.0  # cells and light beyond the field on each side: lateral, and half of it axial
 HAZE_DEPTHS_UM = (0.6, 1.2, 1.8, 2.4, 3.0)  # where the out-of-focus light of a 2D field comes from
 SMALLEST_AXIS = 8
+KINDS = ("cells", "tubes", "granules", "surface")
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,12 @@ class AcquisitionSettings:
     haze : float
         2D only: share of the light, 0 to 1, that comes from 0.6-3 um above and below the focus. A 3D stack
         has the haze of its own planes.
-    optics, camera, cells
-        Objective, detector and specimen.
+    optics, camera
+        Objective and detector.
+    kind : str
+        The specimen, one of `KINDS`; a surface needs 3D.
+    cells, tubes, granules, surface
+        What each kind looks like.
     """
 
     shape: tuple[int, ...] = (320, 320)
@@ -63,7 +79,11 @@ class AcquisitionSettings:
     haze: float = 0.4
     optics: Optics = field(default_factory=Optics)
     camera: Camera = field(default_factory=Camera)
+    kind: str = "cells"
     cells: CellSettings = field(default_factory=CellSettings)
+    tubes: TubeSettings = field(default_factory=TubeSettings)
+    granules: GranuleSettings = field(default_factory=GranuleSettings)
+    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
 
     def __post_init__(self) -> None:
         allowed = {
@@ -76,6 +96,7 @@ class AcquisitionSettings:
             "photons": (0 < self.photons <= 1e6, "a number of photons per pixel, above 0 and at most 1e6"),
             "background_photons": (0 <= self.background_photons <= 1e6, "0 to 1e6 photons per pixel"),
             "haze": (0 <= self.haze <= 1, "a share, 0 to 1"),
+            "kind": (self.kind in KINDS, ", ".join(KINDS)),
         }  # fmt: skip
         for name, (good, words) in allowed.items():
             if not good:
@@ -87,7 +108,7 @@ class AcquisitionSettings:
         return spatial_axes(len(self.shape))
 
 
-def default_settings(dims: int = 2, *, photons: float = 30.0) -> AcquisitionSettings:
+def default_settings(dims: int = 2, *, photons: float = 30.0, kind: str = "cells") -> AcquisitionSettings:
     """The series that `zooferry simulate` makes: 2D wide-field fields or 3D confocal stacks.
 
     Parameters
@@ -95,15 +116,20 @@ def default_settings(dims: int = 2, *, photons: float = 30.0) -> AcquisitionSett
     dims : 2 or 3
     photons : float
         Light of the brightest structures, photons per pixel.
+    kind : str
+        One of `KINDS`.
 
     Raises
     ------
     ZooferryError
-        If `dims` is neither 2 nor 3, or `photons` is not positive.
+        If `dims` is neither 2 nor 3, `photons` is not positive, or a surface is asked for in 2D.
     """
+    if kind == "surface" and dims == 2:
+        raise ZooferryError("simulation: a surface lies in a volume; leave --dims away, or say 3")
     if len(spatial_axes(dims)) == 2:
-        return AcquisitionSettings(photons=photons)
+        return AcquisitionSettings(photons=photons, kind=kind)
     return AcquisitionSettings(
+        kind=kind,
         shape=(24, 128, 128),
         pixel_size=(0.3, 0.1, 0.1),
         train=6,
@@ -131,16 +157,26 @@ class Acquisition:
     noisy : ndarray of uint16, ADU
         The picture the camera took.
     clean : ndarray of float32, ADU
-        The mean of endlessly many such pictures: blurred, with background and offset, without noise.
-    labels : ndarray of uint16
-        0 background, 1..K the nuclei.
+        The mean of endlessly many such pictures: blurred, with background and offset, without noise. Of a surface its
+        image (Y, X) in focus, without the clutter around it.
     pixel_size : axis -> um
+    labels : ndarray of uint16 or None
+        Of cells: 0 background, 1..K the nuclei.
+    height : ndarray of float32 or None
+        Of a surface: where it lies, (Y, X), in slices from 0.
     """
 
     noisy: NDArray[np.uint16]
     clean: NDArray[np.float32]
-    labels: NDArray[np.uint16]
     pixel_size: dict[str, float]
+    labels: NDArray[np.uint16] | None = None
+    height: NDArray[np.float32] | None = None
+
+    @property
+    def images(self) -> dict[str, NDArray[Any]]:
+        """What there is, by the name of its folder."""
+        found = {name: getattr(self, name) for name in ("noisy", "clean", "labels", "height")}
+        return {name: array for name, array in found.items() if array is not None}
 
 
 def simulate(settings: AcquisitionSettings, *, seed: int) -> Iterator[Acquisition]:
@@ -193,17 +229,41 @@ def _acquire(settings: AcquisitionSettings, kernel: Floats, *, rng: np.random.Ge
     margins = _margins(settings)
     canvas = tuple(n + 2 * m for n, m in zip(settings.shape, margins, strict=True))
     field_of_view = tuple(slice(m, m + n) for n, m in zip(settings.shape, margins, strict=True))
-    light, labels = draw_cells(Grid(canvas, settings.pixel_size), settings.cells, rng=rng)
+    light, truth = _draw(Grid(canvas, settings.pixel_size), settings, rng=rng)
     seen = convolve(light, kernel)[field_of_view]
     brightest = max(float(np.percentile(seen, 99.9)), 1e-12)
-    photons = seen * settings.photons * rng.uniform(0.8, 1.2) / brightest
-    photons += uneven_background(settings.shape, level=settings.background_photons, unevenness=0.3, rng=rng)
-    return Acquisition(
-        noisy=expose(photons, settings.camera, rng=rng),
-        clean=expected_counts(photons, settings.camera),
-        labels=_renumber(labels[field_of_view]),
-        pixel_size=dict(zip(settings.axes, settings.pixel_size, strict=True)),
-    )
+    gain = settings.photons * rng.uniform(0.8, 1.2) / brightest
+    background = uneven_background(settings.shape, level=settings.background_photons, unevenness=0.3, rng=rng)
+    photons = seen * gain + background
+    pixel_size = dict(zip(settings.axes, settings.pixel_size, strict=True))
+    noisy = expose(photons, settings.camera, rng=rng)
+    if isinstance(truth, Surface):
+        height = truth.height[field_of_view[1:]] - field_of_view[0].start
+        sheet = _at_height(convolve(truth.light, kernel)[field_of_view] * gain + background, height)
+        return Acquisition(noisy, expected_counts(sheet, settings.camera), pixel_size, height=height)
+    labels = None if truth is None else _renumber(truth[field_of_view])
+    return Acquisition(noisy, expected_counts(photons, settings.camera), pixel_size, labels=labels)
+
+
+def _draw(
+    grid: Grid, settings: AcquisitionSettings, *, rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.uint16] | Surface | None]:
+    """Light of a specimen, and what else is known of it."""
+    if settings.kind == "cells":
+        return draw_cells(grid, settings.cells, rng=rng)
+    if settings.kind == "surface":
+        surface = draw_surface(grid, settings.surface, rng=rng)
+        return surface.light + surface.clutter, surface
+    if settings.kind == "tubes":
+        return draw_tubes(grid, settings.tubes, rng=rng), None
+    return draw_granules(grid, settings.granules, rng=rng), None
+
+
+def _at_height(volume: Floats, height: NDArray[np.float32]) -> Floats:
+    """The volume Z Y X at one z for every pixel, (Y, X), linearly interpolated."""
+    rows, columns = np.indices(height.shape)
+    found: Floats = ndimage.map_coordinates(volume, [height, rows, columns], order=1, mode="nearest")
+    return found
 
 
 def _renumber(labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -223,6 +283,8 @@ def write_simulation(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a series as ImageJ TIFFs: ``out/{train,val}/{noisy,clean,labels}/sample_000.tif``, and simulation.json.
+
+    A surface has ``height`` instead of ``labels``; tubes and granules have neither.
 
     Everything goes to a folder beside `out` that is renamed at the end, so that nothing half-written stays.
 
@@ -260,8 +322,7 @@ def write_simulation(
 
 def _write_acquisition(folder: Path, index: int, acquisition: Acquisition, *, train: int) -> None:
     part, number = ("train", index) if index < train else ("val", index - train)
-    for kind in ("noisy", "clean", "labels"):
-        pixels = getattr(acquisition, kind)
-        attrs = {"pixel_size": acquisition.pixel_size, "unit": "micrometer"}
-        image = xr.DataArray(pixels, dims=tuple(acquisition.pixel_size), attrs=attrs)
+    for kind, pixels in acquisition.images.items():
+        size = {a: n for a, n in acquisition.pixel_size.items() if a in spatial_axes(pixels.ndim)}
+        image = xr.DataArray(pixels, dims=tuple(size), attrs={"pixel_size": size, "unit": "micrometer"})
         write_image(folder / part / kind / f"sample_{number:03d}.tif", image)

@@ -234,16 +234,39 @@ def draw_filaments(grid: Grid, nuclei: Nuclei, *, cells: CellSettings, rng: np.r
     points, directions = _filament_starts(grid, nuclei, count=count, rng=rng)
     lengths = cells.filament_length_um * rng.gamma(4, 0.25, count)
     brightness = rng.lognormal(-0.15, 0.55, count)
-    bending = math.sqrt(STEP_UM / cells.persistence_um)  # per step and transverse axis
     dye = STEP_UM * cells.filament_width_um ** (len(grid.shape) - 1) / grid.voxel_um
     light = np.zeros(grid.shape)
     for step in range(math.ceil(lengths.max(initial=0) / STEP_UM)):
         growing = lengths > step * STEP_UM
         deposit(light, grid, points=points[growing], dye=dye * brightness[growing])
-        directions += bending * rng.standard_normal(directions.shape) + _away_from_nuclei(nuclei, points)
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        directions = bent(directions, cells.persistence_um, rng=rng, push=_away_from_nuclei(nuclei, points))
         points = points + STEP_UM * directions
     return light
+
+
+def bent(
+    directions: Floats,
+    persistence_um: float,
+    *,
+    rng: np.random.Generator,
+    push: Floats | float = 0.0,
+    easy: Floats | float = 1.0,
+) -> Floats:
+    """Directions (P, N) of persistent walks one step of `STEP_UM` further on.
+
+    Parameters
+    ----------
+    directions : ndarray (P, N)
+        Unit vectors.
+    persistence_um : float
+    rng : numpy.random.Generator
+    push : ndarray (P, N)
+        Added to the directions.
+    easy : ndarray (N,)
+        How much of the bending each axis takes, 1 for all of it.
+    """
+    bending = math.sqrt(STEP_UM / persistence_um)  # per step and transverse axis
+    return unit_vectors(directions + easy * bending * rng.standard_normal(directions.shape) + push)
 
 
 def _filament_starts(grid: Grid, nuclei: Nuclei, *, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -253,12 +276,12 @@ def _filament_starts(grid: Grid, nuclei: Nuclei, *, count: int, rng: np.random.G
     directions = rng.standard_normal((count, dims))
     directions[:, :-2] *= 0.25
     if len(nuclei):
-        centrosomes = nuclei.centres + 1.25 * nuclei.radii * _unit(rng.standard_normal(nuclei.centres.shape))
+        centrosomes = nuclei.centres + 1.25 * nuclei.radii * unit_vectors(rng.standard_normal(nuclei.centres.shape))
         home = rng.integers(0, len(nuclei), count)
         anchored = rng.uniform(size=count) < 0.7
         beside = centrosomes[home] + 0.6 * rng.standard_normal((count, dims))
         points = np.where(anchored[:, None], beside, points)
-    return points, _unit(directions)
+    return points, unit_vectors(directions)
 
 
 def _away_from_nuclei(nuclei: Nuclei, points: Floats) -> Floats:
@@ -266,7 +289,7 @@ def _away_from_nuclei(nuclei: Nuclei, points: Floats) -> Floats:
     own = nuclei.own_coordinates(points)  # (K, P, N)
     outward = np.einsum("kij,kpi->kpj", nuclei.rotations, own / nuclei.radii[:, None])
     touching = np.linalg.norm(own, axis=2) < 1.15
-    push: Floats = np.where(touching[..., None], 0.05 * _unit(outward), 0).sum(axis=0)
+    push: Floats = np.where(touching[..., None], 0.05 * unit_vectors(outward), 0).sum(axis=0)
     return push
 
 
@@ -277,7 +300,7 @@ def draw_granules(grid: Grid, nuclei: Nuclei, *, cells: CellSettings, rng: np.ra
     if len(nuclei):
         home = rng.integers(0, len(nuclei), count)
         shell = 1.15 + rng.gamma(1.5, 0.45, (count, 1))
-        around = nuclei.centres[home] + shell * nuclei.radii[home] * _unit(rng.standard_normal((count, dims)))
+        around = nuclei.centres[home] + shell * nuclei.radii[home] * unit_vectors(rng.standard_normal((count, dims)))
         points = np.where(rng.uniform(size=(count, 1)) < 0.75, around, points)
         inside = (np.linalg.norm(nuclei.own_coordinates(points), axis=2) < 1).any(axis=0)
         points = points[~inside]
@@ -317,7 +340,8 @@ def smooth_noise(grid: Grid, sigma_um: float, *, rng: np.random.Generator) -> Fl
     return scaled
 
 
-def _unit(vectors: Floats) -> Floats:
+def unit_vectors(vectors: Floats) -> Floats:
+    """The vectors along the last axis, scaled to length 1; those of length 0 stay."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit: Floats = vectors / np.maximum(lengths, 1e-12)
     return unit
