@@ -22,7 +22,7 @@ from zooferry.images import write_image
 from zooferry.methods.classical import best_gaussian, gaussian
 from zooferry.metrics import RestorationScore, score
 from zooferry.package import open_model
-from zooferry.pairs import Pair, Source, read_pairs, read_sources
+from zooferry.pairs import Pair, Source, projected, read_pairs, read_sources, require_like
 from zooferry.report import EvaluatedImage, EvaluationReport, write_evaluation_report
 from zooferry.restoring import restore_outputs
 
@@ -99,7 +99,8 @@ def without_references(
     """Raw images, a Gaussian filter and the restorations side by side, where there is nothing to score them with."""
     evaluated = []
     for source, result in zip(sources, restored, strict=True):
-        images = {"raw": source.raw, "gaussian": smooth(source.raw, sigma), "restored": result}
+        raw = projected(source.raw, result)
+        images = {"raw": raw, "gaussian": smooth(raw, sigma), "restored": result}
         evaluated.append(_evaluated(source, {name: _picture(image) for name, image in images.items()}))
     about = {"scores": "none: they need clean partners (--targets)", "Gaussian filter": f"width {sigma:g} pixels"}
     return EvaluationReport("", tuple(evaluated), about={**about, "images": str(len(sources))})
@@ -152,6 +153,8 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
             found.append(restore_outputs(opened, source.noisy))
             seconds += time.monotonic() - started
             partner = source.clean if isinstance(source, Pair) else None
+            if partner is not None:
+                require_like(source.name, found[-1][first], partner)
             calibrations.append(None if partner is None else calibrate_image(opened, partner, found[-1]))
             say(f"restored {number} of {len(sources)}  {source.name}")
     further = [{key: image for key, image in outputs.items() if key != first} for outputs in found]
