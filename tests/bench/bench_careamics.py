@@ -6,8 +6,8 @@ Both train on the same simulated pair of 2048 x 2048 pixels with batches of 8 pa
 halvings and 32 features (parameters are printed), in turns, two times each. A step's CPU seconds are those of a long
 run less those of a short one, so that start and building do not count; CAREamics loads its data without further
 processes, so that all of its CPU seconds are seen. Prediction is of 1024 x 1024 pixels, by each program's public
-call; for CAREamics the better one of tiles of 256 with an overlap of 48 and the untiled image counts. Prints JSON; exit code 1
-where a bar (training 1.0, prediction 1.2) is missed.
+call; for CAREamics the better one of tiles of 256 with an overlap of 48 and the untiled image counts. Prints JSON;
+exit code 1 where a bar (training 1.0, prediction 1.2) is missed.
 """
 
 from __future__ import annotations
