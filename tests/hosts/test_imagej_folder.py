@@ -133,6 +133,52 @@ def check_cells(source: Path, target: Path) -> None:
         assert [float(row["Area"]) for row in table] == pytest.approx(sizes / 4)
 
 
+COMPRESSED = {
+    "lzw": {"compression": "lzw", "rowsperstrip": 16},
+    "predicted": {"compression": "lzw", "predictor": True},
+    "packbits": {"compression": "packbits", "rowsperstrip": 7},
+    "zlib": {"compression": "zlib", "rowsperstrip": 16},
+}
+
+
+def write_compressed(folder: Path) -> Path:
+    """Of each kind a good file, one whose last strip is only half as long, and one with a hole in its first strip."""
+    folder.mkdir()
+    for number, (kind, options) in enumerate(COMPRESSED.items()):
+        paths = [folder / f"{kind} {state}.tif" for state in ("good", "half", "hole")]
+        image = noise(40, 44) if number % 2 else (noise(40, 44) // 2).astype(np.uint8)
+        for path in paths:
+            tifffile.imwrite(path, image, photometric="minisblack", **options)
+        with tifffile.TiffFile(paths[0]) as file:
+            page = file.pages[0]
+            first, length = page.dataoffsets[0], page.databytecounts[0]
+            counts = page.tags["StripByteCounts"]
+        with tifffile.TiffFile(paths[1], mode="r+") as file:
+            halved = [*page.databytecounts[:-1], page.databytecounts[-1] // 2]
+            file.pages[0].tags["StripByteCounts"].overwrite(halved if counts.count > 1 else halved[0])
+        content = bytearray(paths[2].read_bytes())
+        content[first + length // 2 : first + length // 2 + 40] = b"\xff" * 40
+        paths[2].write_bytes(bytes(content))
+    return folder
+
+
+def check_compressed(source: Path, target: Path, package: Path) -> None:
+    """What is damaged is a row of its own."""
+    table = {row["file"].removesuffix(".tif"): row for row in rows(target)}
+    good = {f"{kind} good" for kind in COMPRESSED}
+    assert {name for name, row in table.items() if row["status"] == "ok"} == good, table
+    for name, row in table.items():
+        if name.endswith("good"):
+            wanted = expected(package, tifffile.imread(source / f"{name}.tif")[None], STANDARD)[0]
+            np.testing.assert_allclose(tifffile.imread(target / f"{name}.tif"), wanted, rtol=1e-4, atol=1e-4)
+        elif name != "packbits hole":  # of the right length, and yet ImageJ cannot read it
+            assert "the file is damaged: compressed pixels cannot be unpacked (" in row["message"]
+    assert "strip 3: " in table["lzw half"]["message"]
+    assert "of 352 bytes" in table["lzw half"]["message"]
+    assert "strip 1: " in table["lzw hole"]["message"]
+    assert "strip 6: " in table["packbits half"]["message"]
+
+
 def kill_at(home: Path, macro: str, target: Path, count: int) -> None:
     """Start the batch and kill Java once the table has so many rows."""
     process = plain_imagej.start(home, [macro])
@@ -201,6 +247,7 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
     tifffile.imwrite(tmp_path / "good.tif", noise(20, 24), imagej=True)
     cells, segmented = write_cells(tmp_path / "cells"), tmp_path / "segmented"
     labels = command(cells, segmented, tmp_path / "cells" / "stars", "outlines rois table")
+    packed, unpacked = write_compressed(tmp_path / "packed"), tmp_path / "unpacked"
     repair = f'File.copy("{tmp_path}/good.tif", "{source}/tag 1 \u00e4/bad.tif"); wait(1100);'
     first = command(source, target, package, "recursive")
     macros = [
@@ -217,6 +264,7 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
         labels,
         command(cells, segmented, tmp_path / "cells" / "stars", "outlines rois"),
         f'File.delete("{segmented}/two_rois.zip"); ' + labels,
+        command(packed, unpacked, package),
         repair + first,
         command(source, target, package, "recursive exit=true"),
     ]
@@ -237,8 +285,14 @@ def test_sub_folders_retry_and_other_settings(home: Path, package: Path, tmp_pat
     assert "holds results for another table (yes, now no)" in lines[10]
     assert [lines[9], lines[11]] == [f"2 ok, 0 failed: see {segmented / 'zooferry_results.csv'}"] * 2
     check_cells(cells, segmented)
-    assert lines[12:] == [f"3 ok, 0 failed: see {table}"] * 2
+    check_compressed(packed, unpacked, package)
+    assert lines[13:] == [f"3 ok, 0 failed: see {table}"] * 2
     assert answer.code == 0, answer.output
+    check_sub_folders(source, target, package)
+
+
+def check_sub_folders(source: Path, target: Path, package: Path) -> None:
+    """Rows, pixels and calibration."""
     found = {row["file"]: row for row in rows(target)}
     assert set(found) == {"a.tif", "tag 1 \u00e4/\u7ec6\u80de.TIF", "tag 1 \u00e4/bad.tif"}
     row = found["tag 1 \u00e4/\u7ec6\u80de.TIF"]

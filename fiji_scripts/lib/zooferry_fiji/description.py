@@ -9,6 +9,7 @@ from .operations import check_steps
 
 FILES = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 ENGINES = ("onnx", "torchscript")
+KEPT = "zooferry.description"
 
 
 def read_model(folder):
@@ -108,6 +109,17 @@ def _parse_yaml(content, path):
 
 
 def _parse_snakeyaml(content, path):
+    # the last one is kept in the life of ImageJ: a run asks for it several times
+    from ij import IJ
+
+    kept = IJ.getProperty(KEPT)
+    if kept is None or kept[0] != content:
+        kept = (content, _parsed(content, path))
+        IJ.setProperty(KEPT, kept)
+    return kept[1]
+
+
+def _parsed(content, path):
     from org.yaml.snakeyaml import Yaml
     from org.yaml.snakeyaml.constructor import SafeConstructor
     from org.yaml.snakeyaml.error import YAMLException

@@ -13,13 +13,27 @@ from .errors import ZooferryError
 
 WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}  # bytes of the TIFF field types that are read here
 FORMATS = {1: "B", 3: "H", 4: "I"}
-ROWS, COLUMNS, BITS, COMPRESSION, DESCRIPTION, SAMPLES = 257, 256, 258, 259, 270, 277
+ROWS, COLUMNS, BITS, COMPRESSION, COLOURS, DESCRIPTION, SAMPLES = 257, 256, 258, 259, 262, 270, 277
+ROWS_OF_STRIP, PLANAR, TILE_COLUMNS, TILE_ROWS = 278, 284, 322, 323
 PIECES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
-DEFLATE = (8, 32946)
+NUMBERS = (ROWS, COLUMNS, BITS, COMPRESSION, COLOURS, SAMPLES, ROWS_OF_STRIP, PLANAR, TILE_COLUMNS, TILE_ROWS)
+TAGS = NUMBERS + (DESCRIPTION,) + PIECES[0] + PIECES[1]
+LZW, DEFLATE, PACKBITS = 5, (8, 32946), 32773
+YCBCR = 6  # whose colours may have fewer pixels
 
 
-def check_file(path):
-    """Refuse a file that is empty or has lost its end; what is no TIFF or JPEG is left to ImageJ.
+def check_file(path, unpackers=None):
+    """Refuse a file that is empty, has lost its end, or whose compressed pixels cannot be unpacked.
+
+    What is no TIFF or JPEG is left to ImageJ. Not seen are other values of pixels that are not compressed, and damage
+    by LZW or PackBits that leaves the number of pixels as it was: those have no check sum.
+
+    Parameters
+    ----------
+    path : str
+    unpackers : dict, optional
+        `LZW` and `PACKBITS` -> function of a strip's content and the bytes that it should unpack to: those that it
+        does, counted up to that, or -1.
 
     Returns
     -------
@@ -32,7 +46,7 @@ def check_file(path):
     with open(path, "rb") as stream:
         begin = stream.read(4)
         if begin in (b"II*\0", b"MM\0*"):
-            return _check_tiff(stream, size, "<" if begin[:2] == b"II" else ">")
+            return _check_tiff(stream, size, "<" if begin[:2] == b"II" else ">", unpackers or {})
         if begin[:3] == b"\xff\xd8\xff":
             stream.seek(max(0, size - 64))
             if b"\xff\xd9" not in stream.read():
@@ -40,7 +54,7 @@ def check_file(path):
     return ""
 
 
-def _check_tiff(stream, size, order):
+def _check_tiff(stream, size, order, unpackers):
     pages, seen = [], set()
     place = _unpack(stream, 4, order + "I", size)[0]
     while place and place not in seen:
@@ -48,7 +62,7 @@ def _check_tiff(stream, size, order):
         (count,) = _unpack(stream, place, order + "H", size)
         entries = _read(stream, place + 2, 12 * count, size)
         pages.append(_page(stream, entries, order, size))
-        _check_pieces(stream, pages[-1], size)
+        _check_pieces(stream, pages[-1], size, unpackers)
         (place,) = _unpack(stream, place + 2 + 12 * count, order + "I", size)
     if not pages:
         raise ZooferryError("the TIFF file holds no image")
@@ -59,10 +73,9 @@ def _check_tiff(stream, size, order):
 def _page(stream, entries, order, size):
     # tag -> list of numbers (text of the description)
     page = {}
-    wanted = (ROWS, COLUMNS, BITS, COMPRESSION, DESCRIPTION, SAMPLES) + PIECES[0] + PIECES[1]
     for start in range(0, len(entries), 12):
         tag, kind, count = struct.unpack(order + "HHI", entries[start : start + 8])
-        if tag not in wanted or kind not in WIDTHS:
+        if tag not in TAGS or kind not in WIDTHS:
             continue
         length = WIDTHS[kind] * count
         content = entries[start + 8 : start + 12][:length]
@@ -75,20 +88,44 @@ def _page(stream, entries, order, size):
     return page
 
 
-def _check_pieces(stream, page, size):
-    for offsets, counts in PIECES:
-        for place, length in zip(page.get(offsets, ()), page.get(counts, ())):
+def _check_pieces(stream, page, size, unpackers):
+    unpack = _deflated if _first(page, COMPRESSION) in DEFLATE else unpackers.get(_first(page, COMPRESSION))
+    for tiled, (offsets, counts) in enumerate(PIECES):
+        for number, (place, length) in enumerate(zip(page.get(offsets, ()), page.get(counts, ()))):
             if place + length > size:
                 raise _truncated("pixels are to be at byte %d, it ends at %d" % (place + length, size))
-            if page.get(COMPRESSION, (1,))[0] in DEFLATE:
-                _check_deflated(_read(stream, place, length, size))
+            if unpack:
+                wanted = _bytes_of_piece(page, number, tiled)
+                found = unpack(_read(stream, place, length, size), wanted)
+                if found < wanted:
+                    words = "%d of %d bytes" % (found, wanted) if found >= 0 else "an impossible code"
+                    raise _damaged("%s %d: %s" % ("tile" if tiled else "strip", number + 1, words))
 
 
-def _check_deflated(content):
+def _deflated(content, _):
     try:
-        zlib.decompress(content)
+        return len(zlib.decompress(content))
     except zlib.error as problem:
-        raise ZooferryError("the file is damaged: compressed pixels cannot be unpacked (%s)" % problem)
+        raise _damaged(problem)
+
+
+def _bytes_of_piece(page, number, tiled):
+    # unpacked; 0 where the format leaves it open
+    rows, columns = _first(page, ROWS, 0), _first(page, COLUMNS, 0)
+    together = _first(page, SAMPLES) if _first(page, PLANAR) == 1 else 1
+    if tiled:
+        columns, rows = _first(page, TILE_COLUMNS, 0), _first(page, TILE_ROWS, 0)
+    elif _first(page, ROWS_OF_STRIP, rows) < rows:
+        height = max(1, _first(page, ROWS_OF_STRIP))
+        number = number % -(-rows // height)  # planes of colours follow each other
+        rows = min(height, rows - number * height)
+    if _first(page, COLOURS) == YCBCR:
+        return 0
+    return rows * ((columns * together * _first(page, BITS) + 7) // 8)
+
+
+def _first(page, tag, otherwise=1):
+    return (page.get(tag) or (otherwise,))[0]
 
 
 def _check_stack(pages, size):
@@ -113,6 +150,10 @@ def _read(stream, place, length, size):
         raise _truncated("it points to byte %d, it ends at %d" % (place + length, size))
     stream.seek(place)
     return stream.read(length)
+
+
+def _damaged(reason):
+    return ZooferryError("the file is damaged: compressed pixels cannot be unpacked (%s)" % reason)
 
 
 def _truncated(reason):

@@ -7,12 +7,16 @@ from ij.io import FileSaver, Opener, TiffDecoder
 from java.io import File, IOException, RandomAccessFile
 from java.lang import Class, ClassNotFoundException, Thread, Throwable
 
-from . import integrity
+from . import integrity, kernels
 from .errors import ZooferryError
 from .journal import replace
 
 OPTIONS = "loci.plugins.in.ImporterOptions"
 RESERVE = 1 << 16  # bytes of a TIFF besides its pixels
+UNPACKERS = {
+    integrity.LZW: lambda content, wanted: kernels.load("strips").lzw(content, wanted),
+    integrity.PACKBITS: lambda content, wanted: kernels.load("strips").packBits(content, wanted),
+}
 
 
 class Quiet(object):
@@ -64,7 +68,7 @@ def open_images(path):
     """
     if not os.path.isfile(path):
         raise ZooferryError("Java cannot find the file: if its name is not plain ASCII, start Fiji with LC_ALL=C.UTF-8")
-    ome = "<OME " in integrity.check_file(path)
+    ome = "<OME " in integrity.check_file(path, UNPACKERS)
     image = None if ome else _open_plain(path)
     images = [image] if image is not None else _open_bioformats(path)
     if not images and ome:

@@ -128,9 +128,9 @@ def _spread(known, groups, what):
     return list(known) * (len(groups) // len(known))
 
 
-def percentile_of_counts(counts, percent, method="linear"):
-    """numpy.percentile of integers given by how often each value 0, 1, 2, ... occurs."""
-    total = sum(counts)
+def percentile_of_counts(counts, percent, method="linear", total=None):
+    """numpy.percentile of integers given by how often each value 0, 1, 2, ... occurs; `total`: their sum, if known."""
+    total = total or sum(counts)
     low, high, part = _ranks(total, percent, method)
     first = second = None
     seen = 0

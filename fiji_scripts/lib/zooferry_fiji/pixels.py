@@ -6,6 +6,7 @@ ImageJ keeps its images as X Y C Z T, one processor per plane; a plane's pixels 
 from ij import CompositeImage, ImagePlus, ImageStack
 from ij.process import FloatProcessor
 from jarray import zeros
+from java.awt import Rectangle
 from java.lang import System
 
 from .errors import ZooferryError
@@ -48,13 +49,16 @@ def check_finite(image, passes):
 
 
 def check_varied(image, passes):
-    """Refuse an image whose pixels are all the same; the first plane with two values ends the search."""
+    """Refuse an image whose pixels are all the same; the first row or plane with two values ends the search."""
     values = set()
     for plane in _planes(image, passes):
-        statistics = plane.getStatistics()
-        values.update((statistics.min, statistics.max))
-        if len(values) > 1:
-            return
+        for part in ((0, plane.getHeight() // 2, plane.getWidth(), 1), None):
+            plane.setRoi(Rectangle(*part) if part else None)
+            statistics = plane.getStatistics()
+            values.update((statistics.min, statistics.max))
+            if len(values) > 1:
+                plane.resetRoi()
+                return
     raise ZooferryError(
         "image %s: every pixel is %g; a constant image holds nothing to restore, leave it out"
         % (image.getTitle(), values.pop())
@@ -209,7 +213,12 @@ def empty_planes(sizes, check):
 
 def _empty(width, height, check):
     check()
-    return FloatProcessor(width, height)
+    return _without_range(FloatProcessor(width, height))
+
+
+def _without_range(plane):
+    plane.setMinAndMax(0, 1)  # spares a search for the range after each operation
+    return plane
 
 
 def _as_floats(source, signed, check):
@@ -217,7 +226,7 @@ def _as_floats(source, signed, check):
     source.resetRoi()
     source.setCalibrationTable(None)
     plane = source.convertToFloatProcessor() if source.getBitDepth() < 32 else source.duplicate()
-    plane.setMinAndMax(0, 1)  # spares a search for the range after each operation
+    _without_range(plane)
     if signed:
         plane.add(-32768)
     return plane

@@ -5,9 +5,9 @@ the output still has, and the composite mode; slice labels, overlay and Info.
 """
 
 from ij import CompositeImage, ImagePlus, ImageStack, WindowManager
-from ij.measure import Calibration
+from ij.measure import Calibration, Measurements
 from ij.plugin import ContrastEnhancer
-from ij.process import LUT
+from ij.process import LUT, FloatProcessor, ImageStatistics
 
 from .overlays import moved_overlay
 
@@ -140,9 +140,11 @@ def set_display_range(image):
 
 
 def _sensible_range(plane):
-    probe = plane.duplicate()
-    probe.resetMinAndMax()
-    ContrastEnhancer().stretchHistogram(probe, SATURATED)
+    plane.resetRoi()
+    statistics = ImageStatistics.getStatistics(plane, Measurements.MIN_MAX, None)
+    probe = FloatProcessor(1, 1)  # takes the range that a copy of the plane would get
+    probe.setMinAndMax(statistics.min, statistics.max)
+    ContrastEnhancer().stretchHistogram(probe, SATURATED, statistics)
     low, high = probe.getMin(), probe.getMax()
     return (low, high) if high > low else (low, low + 1.0)
 

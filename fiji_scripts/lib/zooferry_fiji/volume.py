@@ -51,7 +51,7 @@ class Group(object):
     def percentiles(self, percents, method):
         if self.originals:
             counts = _summed([plane.getHistogram() for plane in self._selected(self.originals)])
-            return [operations.percentile_of_counts(counts, percent, method) for percent in percents]
+            return [operations.percentile_of_counts(counts, percent, method, self.count) for percent in percents]
         values = zeros(self.count, "f")
         end = 0
         for plane in self._selected():
@@ -214,7 +214,7 @@ def _sign(plane):
 
 
 def _summed(histograms):
-    counts = list(histograms[0])
+    counts = histograms[0]
     for histogram in histograms[1:]:
         counts = [a + b for a, b in zip(counts, histogram)]
     return counts
