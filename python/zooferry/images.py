@@ -232,6 +232,26 @@ def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def require_labels(path: Path, image: xr.DataArray) -> None:
+    """Refuse pixels that are no numbers of objects.
+
+    Raises
+    ------
+    ZooferryError
+        Channels, or other values than whole numbers from 0.
+    """
+    values = image.values
+    if "c" in image.dims:
+        raise ZooferryError(f"{path}: label images have no channels; this one has {image.sizes['c']}")
+    with np.errstate(invalid="ignore"):
+        whole = bool((values == np.floor(values)).all()) and values.min() >= 0
+    if not whole:
+        raise ZooferryError(
+            f"{path}: a label image holds a whole number for each object and 0 for the background; this one holds "
+            "other values"
+        )
+
+
 def require_usable(path: Path, image: xr.DataArray) -> None:
     """Refuse pixels that no network can restore.
 

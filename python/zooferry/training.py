@@ -91,6 +91,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
     )
+    vary = getattr(method, "augment", _turned)  # the method's own, or flips and turns
     progress = _restore(folder, network, optimizer, rng)
     model, optimizer = fabric.setup(network, optimizer)
     before = progress.elapsed
@@ -102,7 +103,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
                 group["lr"] = rate
             arrays = data.training.draw(settings.patches_per_step, rng)
             if settings.augment:
-                arrays = flip_and_turn(arrays, rng)
+                arrays = vary(arrays, settings, rng)
             loss = method.loss(model, arrays, settings, rng)
             fabric.backward(loss)
             optimizer.step()
@@ -130,6 +131,10 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             _save_weights(folder / "best.pt", network)
     run_folder.write_loss_plot(folder, progress.history)
     return progress
+
+
+def _turned(arrays: tuple[np.ndarray, ...], _: Settings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    return flip_and_turn(arrays, rng)
 
 
 def learning_rate(settings: Settings, progress: Progress, seconds: float | None) -> float:

@@ -13,7 +13,7 @@ import xarray as xr
 from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
-from zooferry.images import list_images, match_pairs, read_image, require_usable
+from zooferry.images import list_images, match_pairs, read_image, require_labels, require_usable
 from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
@@ -70,7 +70,12 @@ class RawData:
 
 
 def read_training_data(
-    images: Path, targets: Path | None, *, dims: int, factors: Mapping[str, int] | None = None
+    images: Path,
+    targets: Path | None,
+    *,
+    dims: int,
+    factors: Mapping[str, int] | None = None,
+    labels: bool = False,
 ) -> RawData:
     """Read all images (and targets).
 
@@ -82,6 +87,8 @@ def read_training_data(
         2 or 3; 0 chooses 3 if every image has a z axis.
     factors : mapping, optional
         Axis -> how many times more pixels the targets have; 0: they have no such axis.
+    labels : bool
+        Whether the targets are label images.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def read_training_data(
     """
     pairs: Sequence[tuple[Path, Path | None]]
     pairs = match_pairs(images, targets) if targets else [(p, None) for p in list_images(images)]
-    read = [(_usable(a), None if b is None else _usable(b)) for a, b in pairs]
+    read = [(_usable(a), None if b is None else _usable(b, labels=labels)) for a, b in pairs]
     chosen = dims or (3 if all("z" in image.dims for image, _ in read) else 2)
     flat = chosen - list((factors or {}).values()).count(0)
     samples: list[RawSample] = []
@@ -113,9 +120,9 @@ def read_training_data(
     return RawData(chosen, samples, files, calibration)
 
 
-def _usable(path: Path) -> xr.DataArray:
+def _usable(path: Path, *, labels: bool = False) -> xr.DataArray:
     image = read_image(path)
-    require_usable(path, image)
+    (require_labels if labels else require_usable)(path, image)
     return image
 
 

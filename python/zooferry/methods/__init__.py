@@ -29,6 +29,7 @@ class MethodFacts:
     needs_targets: bool
     data: str
     paper: str
+    needs_labels: bool = False
 
 
 METHODS = (
@@ -55,6 +56,19 @@ METHODS = (
         "projection", "Projection: the surface in a stack as a clean image, learnt from pairs", (3,), True,
         "noisy stacks and clean images of the surface in them",
         "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
+    ),
+    MethodFacts(
+        "unet", "U-Net with three classes: objects, their borders, background", (2, 3), False,
+        "images and label images", "Prakash et al., ISBI 2020, arXiv:1911.12239", needs_labels=True,
+    ),
+    MethodFacts(
+        "stardist", "StarDist: star-convex objects", (2,), False,
+        "images and label images", "Schmidt et al., MICCAI 2018, doi:10.1007/978-3-030-00934-2_30", needs_labels=True,
+    ),
+    MethodFacts(
+        "flows", "Flows: objects whose pixels flow to their centre, as in Cellpose", (2,), False,
+        "images and label images", "Stringer et al., Nature Methods 18:100 (2021), doi:10.1038/s41592-020-01018-x",
+        needs_labels=True,
     ),
 )  # fmt: skip
 
@@ -99,6 +113,10 @@ class Method(Protocol):
         self, network: torch.nn.Module, arrays: tuple[np.ndarray, ...], settings: Settings, rng: np.random.Generator
     ) -> torch.Tensor:
         """Loss of one batch of normalised patches, each B C (Z) Y X."""
+
+    # A method may also have ``augment(arrays, settings, rng)``, in the place of flips and turns. One that learns from
+    # labels has ``targets(labels, settings)``, what (Z) Y X labels become before patches are drawn, float32 C (Z) Y X,
+    # and ``decoding(settings, dims)``, see `zooferry.methods.segmentation.Decoding`.
 
     def foreground(self, settings: Settings) -> float:
         """Patches whose brightest target pixel is below this (normalised units) are drawn again."""

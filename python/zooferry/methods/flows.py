@@ -1,0 +1,108 @@
+"""Flows: vectors to each object's centre, from heat that spreads there (Stringer et al., Cellpose, 2021).
+
+The loss is five times the mean squared error of the flows plus the binary cross-entropy of being inside an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zooferry.instances.flows import SCALE
+from zooferry.instances.heat import flows_of_labels
+from zooferry.methods import Scalings
+from zooferry.methods.segmentation import Decoding, SegmentationSettings, head, image_operations, varied
+from zooferry.methods.segmentation import foreground as foreground
+from zooferry.methods.tensors import as_tensor, fitting_layout
+from zooferry.networks.segmentation import FlowUNet
+
+LOGITS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class FlowSettings(SegmentationSettings):
+    """Settings of flows.
+
+    Attributes
+    ----------
+    flow_weight : float
+        Of the flows' squared error (of vectors of length 5) beside the cross-entropy, as `flow_weight` / 5 of it.
+    whole_images : bool
+        Run the network on whole images: its style is that of the image, and a tile has another one.
+    """
+
+    width: int = 16
+    flow_weight: float = 5.0
+    whole_images: bool = True
+
+    def __post_init__(self) -> None:
+        """See :class:`SegmentationSettings`."""
+        super().__post_init__()
+        self._require("flow_weight", 0 < self.flow_weight <= 1000, "above 0, to 1000")
+
+
+SETTINGS = FlowSettings
+OUTPUTS = (
+    head("flow", "flow along y and x, five times a unit vector", "grey values"),
+    head("prob", "logit of the probability that a pixel is inside an object", "grey values"),
+)
+
+
+def scalings(settings: FlowSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
+    """Percentiles of each image."""
+    return Scalings(image_operations(settings, axes), (), outputs=OUTPUTS)
+
+
+def targets(labels: np.ndarray, settings: FlowSettings) -> np.ndarray:  # noqa: ARG001
+    """Unit vectors along Y and X, and 1 inside of objects, float32 3 Y X, from labels Y X."""
+    inside = (labels > 0)[np.newaxis]
+    return np.concatenate([flows_of_labels(labels), inside]).astype(np.float32)
+
+
+def augment(
+    arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """See :func:`zooferry.methods.segmentation.varied`."""
+    return varied(arrays, settings, rng, vectors=arrays[1].shape[1] - 1)
+
+
+def network_arguments(
+    settings: FlowSettings,
+    dims: int,
+    in_channels: int,
+    out_channels: int,  # noqa: ARG001
+) -> dict[str, object]:
+    """Arguments of :class:`~zooferry.networks.segmentation.FlowUNet`."""
+    return {
+        "dims": dims, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
+        "kernel": settings.kernel,
+    }  # fmt: skip
+
+
+def build_network(settings: FlowSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
+    """A fresh network."""
+    network = FlowUNet(**network_arguments(settings, dims, in_channels, out_channels))  # type: ignore[arg-type]
+    return fitting_layout(network, dims)
+
+
+def loss(
+    network: torch.nn.Module,
+    arrays: tuple[np.ndarray, ...],
+    settings: FlowSettings,
+    rng: np.random.Generator,  # noqa: ARG001
+) -> torch.Tensor:
+    """Squared error of the flows (as vectors of length 5) and cross-entropy of being inside, as in cellpose 3.1."""
+    images, wanted = (as_tensor(a, network) for a in arrays)
+    flow, logit = network(images)
+    dims = flow.shape[1]
+    error = torch.nn.functional.mse_loss(flow, SCALE * wanted[:, :dims])
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logit, wanted[:, dims:])
+    return settings.flow_weight / (2 * SCALE) * error + entropy
+
+
+def decoding(settings: FlowSettings, dims: int) -> Decoding:  # noqa: ARG001
+    """Cellpose's dynamics with its check of flows."""
+    return Decoding("flows", ("flow", "prob"), {"flow_thresh": 0.4}, {"prob_thresh": LOGITS})

@@ -1,0 +1,105 @@
+"""What all methods of segmentation share: their settings, the scaling of images, the variation of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zooferry.augmentation import draw_symmetry, enlarge_some, vary_intensity
+from zooferry.methods.outputs import Output
+from zooferry.normalization import Operation, percentile_operations
+from zooferry.settings import Settings
+
+SCORED = (0.5, 0.6, 0.7)  # IoU at which the mean average precision chooses thresholds
+
+
+@dataclass(frozen=True)
+class SegmentationSettings(Settings):
+    """Settings of all methods of segmentation.
+
+    Attributes
+    ----------
+    low, high : float
+        Percentiles (0-100) of every image that become 0 and 1.
+    noise : float
+        With `augment`: largest standard deviation of the noise that is added to patches, in normalised units.
+    zoom : float
+        With `augment`: patches are enlarged by a factor from 1 to this in y and x.
+    """
+
+    patch: int = 128
+    batch: int = 0
+    width: int = 32
+    depth: int = 3
+    learning_rate: float = 1e-3
+    validate_every: int = 100
+    low: float = 1.0
+    high: float = 99.8
+    noise: float = 0.05
+    zoom: float = 1.25
+
+    def __post_init__(self) -> None:
+        """See :class:`Settings`."""
+        super().__post_init__()
+        self._require("low", 0 <= self.low < self.high, "0 to less than high")
+        self._require("high", self.high <= 100, "more than low, up to 100")
+        self._require("noise", 0 <= self.noise <= 10, "0 to 10")
+        self._require("zoom", 1 <= self.zoom <= 4, "1 to 4")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a network's outputs become labels, for ``run.json``.
+
+    Attributes
+    ----------
+    method : str
+        A key of `zooferry.instances.declaration.PARAMETERS`.
+    outputs : tuple of str
+    parameters : mapping
+        Those that are not tuned.
+    tuned : mapping
+        Parameter -> values that are tried on the validation images.
+    """
+
+    method: str
+    outputs: tuple[str, ...]
+    parameters: dict[str, Any]
+    tuned: dict[str, tuple[float, ...]]
+
+
+def image_operations(settings: SegmentationSettings, axes: tuple[str, ...]) -> tuple[Operation, ...]:
+    """Percentiles of each image become 0 and 1."""
+    return percentile_operations(settings.low, settings.high, axes)
+
+
+def head(name: str, description: str, kind: str) -> Output:
+    """An output of a network that is no image in grey values; its numbers stay as they are."""
+    return Output(name, description, kind, postprocessing=())
+
+
+def varied(
+    arrays: Sequence[np.ndarray],
+    settings: SegmentationSettings,
+    rng: np.random.Generator,
+    *,
+    vectors: int = 0,
+) -> tuple[np.ndarray, ...]:
+    """Patches and targets, both B C (Z) Y X, enlarged, turned, flipped, and the patches in other intensities.
+
+    The first `vectors` channels of the targets are a field that turns with the image.
+    """
+    images, targets = enlarge_some(arrays, rng, zoom=settings.zoom, nearest=(False, True))
+    symmetry = draw_symmetry(rng)
+    turned = symmetry.of(targets[:, vectors:])
+    if vectors:
+        turned = np.concatenate([symmetry.of_vectors(targets[:, :vectors]), turned], axis=1)
+    return vary_intensity(symmetry.of(images), rng, noise=settings.noise), turned
+
+
+def foreground(settings: SegmentationSettings) -> float:  # noqa: ARG001
+    """Patches without any object are drawn again."""
+    return 0.5

@@ -1,0 +1,226 @@
+"""U-Nets for segmentation in two or three dimensions: border classes, star-convex distances, flows.
+
+This file imports torch and the standard library only, because it is shipped inside every package as the source of
+its architecture.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import nn
+
+LEAST_DISTANCE = 1e-3  # pixels
+DISTANCE = 8.0  # pixels: what a fresh network predicts, and the unit of its last convolution
+
+
+class SegmentationUNet(nn.Module):
+    """A U-Net (Ronneberger 2015) whose last features have a coarser grid than the image, or the same.
+
+    Every level has two convolutions with leaky rectifiers, maximum pooling by 2 goes down, nearest-neighbour
+    up-sampling goes up. Nothing depends on statistics of the image, so tiles with enough halo give its values.
+
+    Parameters
+    ----------
+    dims : int
+        Spatial axes: 2 (y, x) or 3 (z, y, x).
+    in_channels, channels : int
+        Channels of the input and of the last convolution.
+    width : int
+        Feature channels of the first level; doubled at each level.
+    depth : int
+        How often the grid is halved.
+    kernel : int
+        Odd side of the convolutions' kernel in pixels.
+    grid : int
+        Pixels of the image between neighbours of the output, a power of 2: as many levels come first, with half as
+        many channels each, and are left out on the way up.
+    """
+
+    def __init__(
+        self,
+        dims: int = 2,
+        in_channels: int = 1,
+        channels: int = 3,
+        width: int = 32,
+        depth: int = 3,
+        kernel: int = 3,
+        grid: int = 1,
+    ) -> None:
+        super().__init__()
+        self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
+        self.grow = nn.Upsample(scale_factor=2, mode="nearest")
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.coarser = nn.ModuleList()
+        before = in_channels
+        for level in reversed(range(grid.bit_length() - 1)):
+            wide = max(1, width // 2 ** (level + 1))
+            self.coarser.append(_block(dims, (before, wide, wide), kernel))
+            before = wide
+        self.down = nn.ModuleList()
+        for wide in widths[:-1]:
+            self.down.append(_block(dims, (before, wide, wide), kernel))
+            before = wide
+        self.bottom = _block(dims, (before, widths[-1], before), kernel)
+        self.up = nn.ModuleList()
+        for level, wide in reversed(list(enumerate(widths[:-1]))):
+            self.up.append(_block(dims, (2 * wide, wide, widths[max(level - 1, 0)]), kernel))
+        self.last = _convolution(dims)(width, channels, 1)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def heads(self, image: torch.Tensor) -> torch.Tensor:
+        """The last convolution's channels for a batch B C (Z) Y X; sizes are multiples of grid * 2**depth."""
+        features = image
+        for block in self.coarser:
+            features = self.pool(block(features))
+        skipped = []
+        for block in self.down:
+            features = block(features)
+            skipped.append(features)
+            features = self.pool(features)
+        features = self.bottom(features)
+        for block in self.up:
+            features = block(torch.cat((self.grow(features), skipped.pop()), dim=1))
+        found: torch.Tensor = self.last(features)
+        return found
+
+
+class BorderUNet(SegmentationUNet):
+    """Probabilities of background, object and border (Prakash 2020, VoidSeg).
+
+    Parameters
+    ----------
+    **arguments
+        Of :class:`SegmentationUNet`, without `channels` and `grid`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, channels=3)
+
+    def forward(self, image: torch.Tensor, bare: bool = False) -> torch.Tensor:
+        """Probabilities B 3 (Z) Y X of a batch B C (Z) Y X; `bare` gives logits, for training."""
+        logits = self.heads(image)
+        return logits if bare else torch.softmax(logits, dim=1)
+
+
+class StarUNet(SegmentationUNet):
+    """Object probability and distances to the object's border along rays (Schmidt 2018, StarDist).
+
+    Parameters
+    ----------
+    rays : int
+        How many.
+    **arguments
+        Of :class:`SegmentationUNet`, without `channels`.
+    """
+
+    def __init__(self, rays: int = 32, **arguments: Any) -> None:
+        super().__init__(**arguments, channels=1 + rays)
+        with torch.no_grad():
+            self.last.bias[1:] = 1.0  # type: ignore[index]
+            self.last.weight[1:] /= 4
+
+    def forward(self, image: torch.Tensor, bare: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Probability B 1 (Z) Y X and distances B rays (Z) Y X in pixels of the image, on the grid.
+
+        `bare` gives the logit of the probability, and distances that may be negative, for training.
+        """
+        found = self.heads(image)
+        prob, distances = found[:, :1], DISTANCE * found[:, 1:]
+        return (prob, distances) if bare else (torch.sigmoid(prob), distances.clamp(min=LEAST_DISTANCE))
+
+
+class FlowUNet(nn.Module):
+    """Flows and the logit of the object probability by a residual U-Net with style (Stringer 2021, Cellpose).
+
+    Every level has four convolutions, each after batch normalisation and a rectifier, with two residual connections.
+    The mean of the deepest features over the image, scaled to length 1, is the style; it is added to the features of
+    every level on the way up by a linear map. So a tile has another style than its image.
+
+    Parameters
+    ----------
+    dims : int
+        Spatial axes; there is one flow along each.
+    in_channels : int
+    width, depth, kernel : int
+        See :class:`SegmentationUNet`; the deepest level has `width` * 2**`depth` channels.
+    """
+
+    def __init__(
+        self, dims: int = 2, in_channels: int = 1, width: int = 32, depth: int = 3, kernel: int = 3
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.flows = dims
+        self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
+        self.grow = nn.Upsample(scale_factor=2, mode="nearest")
+        pairs = itertools.pairwise((in_channels, *widths))
+        self.down = nn.ModuleList([_Residual(dims, pair, kernel) for pair in pairs])
+        ups = [(widths[-1], widths[-1]), *itertools.pairwise(reversed(widths))]
+        self.up = nn.ModuleList([_Residual(dims, pair, kernel, style=widths[-1]) for pair in ups])
+        self.last = _normalised(dims, (width, dims + 1), 1)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flows along (z), y, x, B dims (Z) Y X, five times unit vectors, and the logit, B 1 (Z) Y X."""
+        features = image
+        skipped: list[torch.Tensor] = []
+        for block in self.down:
+            features = block(self.pool(features) if skipped else features)
+            skipped.append(features)
+        style = features.flatten(2).mean(dim=2)
+        style = style / (style.square().sum(dim=1, keepdim=True) + 1e-12).sqrt()
+        for number, block in enumerate(self.up):
+            features = block(self.grow(features) if number else features, skipped.pop(), style)
+        found = self.last(features)
+        return found[:, : self.flows], found[:, self.flows :]
+
+
+class _Residual(nn.Module):
+    """Four convolutions with two residual connections; on the way up with a skip connection and the style."""
+
+    def __init__(self, dims: int, channels: tuple[int, int], kernel: int, style: int = 0) -> None:
+        super().__init__()
+        before, after = channels
+        self.project = _normalised(dims, channels, 1, rectified=False)
+        pairs = [(before, after), *[(after, after)] * 3]
+        self.convolutions = nn.ModuleList([_normalised(dims, pair, kernel) for pair in pairs])
+        self.styles = nn.ModuleList([nn.Linear(style, after) for _ in range(3)] if style else [])
+
+    def forward(
+        self, features: torch.Tensor, skipped: torch.Tensor | None = None, style: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        first, second, third, fourth = self.convolutions
+        inner = first(features)
+        if skipped is not None:
+            inner = inner + skipped
+        found = self.project(features) + second(self._styled(inner, style, 0))
+        residual: torch.Tensor = fourth(self._styled(third(self._styled(found, style, 1)), style, 2))
+        return found + residual
+
+    def _styled(self, features: torch.Tensor, style: torch.Tensor | None, number: int) -> torch.Tensor:
+        if style is None:
+            return features
+        shift: torch.Tensor = self.styles[number](style)
+        return features + shift.reshape([*shift.shape, *[1] * (features.dim() - 2)])
+
+
+def _normalised(dims: int, channels: tuple[int, int], kernel: int, rectified: bool = True) -> nn.Sequential:
+    norm = (nn.BatchNorm2d if dims == 2 else nn.BatchNorm3d)(channels[0], momentum=0.05)
+    convolution = _convolution(dims)(*channels, kernel, padding=kernel // 2)
+    return nn.Sequential(norm, *([nn.ReLU()] if rectified else []), convolution)
+
+
+def _convolution(dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
+    return nn.Conv2d if dims == 2 else nn.Conv3d
+
+
+def _block(dims: int, widths: tuple[int, ...], kernel: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        convolution = _convolution(dims)(before, after, kernel, padding=kernel // 2)
+        nn.init.kaiming_normal_(convolution.weight, a=0.1)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        layers += [convolution, nn.LeakyReLU(0.1, inplace=True)]
+    return nn.Sequential(*layers)
