@@ -49,6 +49,8 @@ class Model:
         Output over input pixels per spatial axis; () where all sizes are kept, 0 of an axis that the outputs have not.
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
+    matched : bool
+        A clean reference image comes there by `zooferry.matching` instead.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Model:
     fixed: tuple[int, ...] = ()
     factors: tuple[int, ...] = ()
     target: tuple[Operation, ...] = ()
+    matched: bool = False
 
     @property
     def dims(self) -> int:

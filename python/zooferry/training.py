@@ -19,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 
 from zooferry import run_folder
-from zooferry.augmentation import flip_and_turn
+from zooferry.augmentation import augmented
 from zooferry.errors import ZooferryError
 from zooferry.files import write_atomically
 from zooferry.methods import Method
@@ -101,8 +101,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             for group in optimizer.param_groups:
                 group["lr"] = rate
             arrays = data.training.draw(settings.patches_per_step, rng)
-            if settings.augment:
-                arrays = flip_and_turn(arrays, rng)
+            arrays = augmented(arrays, settings, rng)
             loss = method.loss(model, arrays, settings, rng)
             fabric.backward(loss)
             optimizer.step()
