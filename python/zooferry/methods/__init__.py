@@ -56,6 +56,11 @@ METHODS = (
         "noisy stacks and clean images of the surface in them",
         "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
     ),
+    MethodFacts(
+        "isotropic", "Isotropic CARE: z as sharp as y and x, learnt from the volumes' lateral slices", (3,), False,
+        "volumes with coarse or blurred z",
+        "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
+    ),
 )  # fmt: skip
 
 
