@@ -14,21 +14,26 @@ from zooferry.metrics import SSIM_WINDOW, affine_fit, normalize_reference
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
 CLIPPED = 0.05  # part of the pixels at one end of the range from which an image counts as clipped there
+MOST_SLICES = 8  # of a volume, for its spectrum
 MOST_RANKED = 1 << 20  # pixels that are ranked for a correlation
 
 
-def similarity_map(candidate: Array, reference: Array) -> Doubles:
+def similarity_map(candidate: Array, reference: Array, *, only: int | None = None) -> Doubles:
     """SSIM of every pixel after the affine fit; without its rim, its mean is that of :func:`zooferry.metrics.score`.
 
     Parameters
     ----------
     candidate, reference : ndarray
         (Y, X) or (Z, Y, X); SSIM is taken slice by slice.
+    only : int, optional
+        Of a volume, this slice alone, (Y, X).
     """
     from skimage.metrics import structural_similarity  # here, because it is slow to import
 
     target = normalize_reference(reference)
     fitted = affine_fit(candidate, target)[0]
+    if only is not None:
+        target, fitted = target[only], fitted[only]
     plane = target.shape[-2:]
     slices = zip(target.reshape(-1, *plane), fitted.reshape(-1, *plane), strict=True)
     maps = [
@@ -49,7 +54,7 @@ def radial_power(image: Array) -> tuple[Doubles, Doubles]:
     Parameters
     ----------
     image : ndarray
-        (Y, X), or (Z, Y, X) for the mean over its slices.
+        (Y, X), or (Z, Y, X) for the mean over some of its slices, evenly spaced.
 
     Returns
     -------
@@ -59,7 +64,8 @@ def radial_power(image: Array) -> tuple[Doubles, Doubles]:
         Mean squared magnitude over a ring, divided by the number of pixels: white noise has its variance (the window's
         loss is made good).
     """
-    stack = image.astype(np.float64).reshape(-1, *image.shape[-2:])
+    stack = image.reshape(-1, *image.shape[-2:])
+    stack = stack[:: -(-len(stack) // MOST_SLICES)].astype(np.float64)
     height, width = stack.shape[1:]
     window = np.outer(np.hanning(height), np.hanning(width))
     window /= np.sqrt((window**2).mean())

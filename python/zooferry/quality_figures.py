@@ -58,9 +58,9 @@ def similarity_picture(image: EvaluatedImage, cut: tuple[slice, ...]) -> Picture
     """SSIM of the restoration: white where it is like the reference, dark where it is not; None without either."""
     if image.reference is None or RESTORED not in image.candidates:
         return None
-    found = similarity_map(image.candidates[RESTORED], image.reference)[cut]
-    view = "" if found.ndim == 2 else f"slice z = {len(found) // 2}"
-    plane = found if found.ndim == 2 else found[len(found) // 2]
+    z = None if image.reference.ndim == 2 else len(image.reference) // 2
+    plane = similarity_map(image.candidates[RESTORED], image.reference, only=z)[cut[-2:]]
+    view = "" if z is None else f"slice z = {z}"
     caption = "white where restored and reference are alike"
     (picture,) = grey_pictures("restored: SSIM", plane, window=(0.0, 1.0), caption=caption)
     return replace(picture, view=view)

@@ -45,7 +45,7 @@ DARK = 0.25  # part of the windows in which empty background is looked for
 FINE = 3.0  # pixels: detail is what a Gaussian filter of this width takes away
 MOST_SLICES = 32  # of a volume, evenly spaced
 FEWEST_WINDOWS = 20  # for shares and correlations over windows
-LIMITS = {"removed": 0.02, "invented": 0.015, "background": 0.5, "edges": 0.6}  # more than this is a finding
+LIMITS = {"removed": 0.02, "invented": 0.015, "background": 0.5, "edges": 0.75}  # more than this is a finding
 CERTAIN = 12.0  # standard errors: one such window is a finding, as its detail is no accident
 WORDS = {
     "removed": "structure in the residual: signal was removed",
