@@ -161,7 +161,7 @@ def test_evaluation_page(tmp_path):
     write_evaluation_report(tmp_path / "report.html", report)
     page = Page(tmp_path / "report.html")
     require_offline(page)
-    assert len(page.sources) == 4 * 5  # four images: raw, restored, reference, two errors
+    assert len(page.sources) == 4 * 6  # four images: raw, restored, reference, two errors, similarity
     assert "Held-out & scored model care.zip" in page.text
     raw, restored = (images[0].scores[key] for key in ("raw", "restored"))
     assert f"raw {raw.nrmse:.4f} {raw.psnr:.2f} {raw.ssim:.3f}" in page.text
@@ -199,7 +199,7 @@ def test_demo_page(factor, passed, tmp_path):
     require_offline(page)
     assert ("Every host agrees" in page.text) is passed
     assert "training 12.3" in page.text
-    assert len(page.sources) == 2 * 5 + 2 * 3
+    assert len(page.sources) == 2 * 5 + 1 + 2 * 3  # the similarity of the middle slice
     assert len(page.html) < 5 * MEGABYTE
 
 
@@ -323,9 +323,11 @@ def test_structured_crop_finds_the_structure():
 
 def test_error_maps_stand_below_their_candidates():
     row = image_row(evaluated(40, 50))
-    (shown, errors) = row.lines
+    (shown, errors, charts) = row.lines
+    assert [chart.title for chart in charts] == ["profile", "Fourier power"]
+    assert shown[0].row == shown[2].row is not None
     assert [p and p.title for p in shown] == ["raw", "restored", "reference"]
-    assert [p and p.title for p in errors] == ["raw − reference", "restored − reference", None]
+    assert [p and p.title for p in errors] == ["raw − reference", "restored − reference", "restored: SSIM"]
     # the restored image is 2 x reference + 5 with little noise: fitted, its error is far smaller than the raw one
     spread = [np.abs(pixels(p).astype(float) - 250).mean() for p in errors[:2]]
     assert spread[1] < 0.25 * spread[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from zooferry.networks import rcan, unet
+from zooferry.networks import rcan, segmentation, unet
 
 ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.UNet": unet.UNet,
@@ -25,6 +25,9 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.PercentileProjectionUNet": unet.PercentileProjectionUNet,
     "unet.PercentileIsotropicUNet": unet.PercentileIsotropicUNet,
     "rcan.RCAN": rcan.RCAN,
+    "segmentation.BorderUNet": segmentation.BorderUNet,
+    "segmentation.StarUNet": segmentation.StarUNet,
+    "segmentation.FlowUNet": segmentation.FlowUNet,
 }
 
 
@@ -39,14 +42,14 @@ class Reach:
     halo : tuple of int
         Pixels around a pixel that can change it.
     factors : tuple of int
-        Output over input pixels; 0: the output has no such axis.
+        Output over input pixels, less than 1 for a grid; 0: the output has no such axis.
     exact : bool
         Whether tiles with that halo give the values of the whole image.
     """
 
     step: tuple[int, ...]
     halo: tuple[int, ...]
-    factors: tuple[int, ...]
+    factors: tuple[float, ...]
     exact: bool
 
 
@@ -68,6 +71,11 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
         return Reach(*pixels, rcan.factors(arguments), exact=False)
     depth, kernel = int(arguments["depth"]), int(arguments["kernel"])
     step, halo = unet_step(depth), unet_halo(depth, kernel)
+    if "grid" in arguments:
+        grid = int(arguments["grid"])
+        before = sum((2 * (kernel // 2) + 1) * 2**level for level in range(grid.bit_length() - 1))
+        halo = _rounded_up(before + grid * halo, grid * step)
+        return Reach((grid * step,) * dims, (halo,) * dims, (1 / grid,) * dims, exact=True)
     if "projection_depth" in arguments:
         halo += unet_halo(int(arguments["projection_depth"]), kernel)
         step = max(step, unet_step(int(arguments["projection_depth"])))

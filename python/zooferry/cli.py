@@ -127,6 +127,7 @@ def _add_train(commands: Commands) -> None:
     p.add_argument("method", metavar="METHOD", help="see 'zooferry methods'")
     p.add_argument("--images", type=Path, required=True, metavar="DIR", help="noisy images")
     p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
+    p.add_argument("--labels", type=Path, metavar="DIR", help="label images of the same names, for segmentation")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--settings", type=Path, metavar="FILE.yaml")
     p.add_argument("--set", action="append", default=[], metavar="key=value", dest="assignments")
@@ -140,7 +141,7 @@ def _train(options: argparse.Namespace) -> int:
     from zooferry.methods import facts
     from zooferry.settings import read_settings
 
-    facts(options.method)
+    targets = _partners(options, needs_labels=facts(options.method).needs_labels)
     values = read_settings(options.settings, options.assignments, recipe=options.recipe)
     from zooferry.runs import train_method
 
@@ -148,7 +149,7 @@ def _train(options: argparse.Namespace) -> int:
         options.method,
         options.out,
         images=options.images,
-        targets=options.targets,
+        targets=targets,
         values=values,
         seconds=options.seconds,
         resume=options.resume,
@@ -160,6 +161,16 @@ def _train(options: argparse.Namespace) -> int:
     say(f"finished: {progress.finished}; best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
     print(options.out)
     return 0
+
+
+def _partners(options: argparse.Namespace, *, needs_labels: bool) -> Path | None:
+    """The folder of what the method learns: label images, or clean partners."""
+    wrong, right = ("targets", "labels") if needs_labels else ("labels", "targets")
+    if getattr(options, wrong) is not None:
+        what = "label images; give them with --labels" if needs_labels else "no label images; leave --labels away"
+        raise ZooferryError(f"{options.method} learns from {what}")
+    found: Path | None = getattr(options, right)
+    return found
 
 
 def _add_predict(commands: Commands) -> None:

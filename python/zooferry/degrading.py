@@ -30,12 +30,17 @@ from zooferry.degradation import (
 )
 from zooferry.errors import ZooferryError
 from zooferry.optics import MODALITIES, Floats, Optics, point_spread_function
+from zooferry.views import Views, draw_view, finish
 
 T = TypeVar("T")
 Range = tuple[float, float]
 REACH_AIRY, REACH_FOCUS = 6.0, 2.0  # of a PSF's kernel: in Airy radii, and in first dark distances on the axis
 UNITS_UM = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
-KEYS = ("photons", "background", "unevenness", "psf", "aberrations", "downsample", "same_size", "camera", "pixel_size")
+VIEWS = ("window", "zoom", "gamma", "soften", "grain", "stretch")
+KEYS = (
+    "photons", "background", "unevenness", "psf", "aberrations", "downsample", "same_size", "camera", "pixel_size",
+    *VIEWS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Degradation:
         Light of the brightest structures (99.9 percentile above the 0.1 percentile), photons per pixel of the
         result; drawn evenly on a logarithmic scale.
     background : (float, float)
-        Mean light where nothing is, photons per pixel; drawn evenly.
+        Mean light where nothing is, photons per pixel; drawn evenly, on a logarithmic scale where the range does not
+        begin at 0.
     unevenness : float
         Of the background, 0 (flat) to 1.
     sigma_um : mapping, optional
@@ -64,6 +70,8 @@ class Degradation:
     camera : Camera
     pixel_size : mapping
         Axis -> um, for images that carry none.
+    views : Views
+        Windows, magnifications, contrasts and more, for training on few clean images.
     """
 
     photons: Range = (30.0, 30.0)
@@ -76,6 +84,7 @@ class Degradation:
     same_size: bool = True
     camera: Camera = field(default_factory=Camera)
     pixel_size: Mapping[str, float] = field(default_factory=dict)
+    views: Views = field(default_factory=Views)
 
     def factors(self, dims: int) -> tuple[int, ...]:
         """Down-sampling per spatial axis, (z), y, x."""
@@ -90,7 +99,8 @@ def read_degradation(values: Mapping[str, Any]) -> Degradation:
     values : mapping
         Keys as in `KEYS`; numbers of photons, background and aberrations may be ``[low, high]``. ``psf`` has
         ``kind``: gaussian with ``sigma_um`` (a number, or one per axis), or widefield or confocal with the fields of
-        `zooferry.optics.Optics`. ``camera`` has the fields of `zooferry.degradation.Camera`.
+        `zooferry.optics.Optics`. ``camera`` has the fields of `zooferry.degradation.Camera`. The keys in `VIEWS` are
+        the fields of `zooferry.views.Views`.
 
     Raises
     ------
@@ -122,6 +132,19 @@ def read_degradation(values: Mapping[str, Any]) -> Degradation:
         same_size=bool(values.get("same_size", True)),
         camera=_made(Camera, camera, "camera"),
         pixel_size={axis: _range("pixel_size", size, 1e-4, 1e3)[0] for axis, size in sizes.items()},
+        views=_views(values),
+    )
+
+
+def _views(values: Mapping[str, Any]) -> Views:
+    stretch = values.get("stretch")
+    return Views(
+        window=int(_range("window", values.get("window", 0), 0, 1e5)[0]),
+        zoom=_range("zoom", values.get("zoom", 1.0), 0.1, 10),
+        gamma=_range("gamma", values.get("gamma", 1.0), 0.1, 10),
+        soften=_range("soften", values.get("soften", 0.0), 0, 100),
+        grain=_range("grain", values.get("grain", 0.0), 0, 100),
+        stretch=None if stretch is None else _range("stretch", stretch, 0, 50),
     )
 
 
@@ -213,24 +236,32 @@ def degrade(
     degraded : list of ndarray of float32, ADU
         One per take, each C (Z) Y X; whole numbers where nothing was interpolated.
     clean : ndarray
-        The part of `image` that it shows: its sizes are multiples of the down-sampling.
+        The part (or view) of `image` that it shows: its sizes are multiples of the down-sampling.
     record : dict
         What was drawn.
     """
     dims = image.ndim - 1
+    image, viewed = draw_view(image, degradation.views, rng=rng)
     factors = degradation.factors(dims)
     clean = image[(slice(None), *fitting_sizes(image.shape[1:], factors))]
     record: dict[str, Any] = {
         "photons": round(float(np.exp(rng.uniform(*np.log(degradation.photons)))), 4),
-        "background": round(float(rng.uniform(*degradation.background)), 4),
+        "background": round(_drawn(degradation.background, rng), 4),
         "aberrations": {k: round(float(rng.uniform(*v)), 4) for k, v in degradation.aberrations.items()},
+        **viewed,
     }
     kernel = psf_kernel(degradation, clean.shape[1:], pixel_size=pixel_size, coefficients=record["aberrations"])
     light = np.stack([_light(channel, record, degradation, kernel, pixel_size, rng=rng) for channel in clean])
     seen = [expose(light, degradation.camera, rng=rng) for _ in range(takes)]
     if degradation.same_size and max(factors) > 1:
         seen = [np.stack([enlarge(channel, factors) for channel in take]) for take in seen]
-    return [take.astype(np.float32) for take in seen], clean, record
+    done = [finish(take, degradation.views, rng=rng) for take in seen]
+    return [take.astype(np.float32) for take, _ in done], clean, record | done[0][1]
+
+
+def _drawn(limits: Range, rng: np.random.Generator) -> float:
+    low, high = limits
+    return float(np.exp(rng.uniform(*np.log(limits)))) if 0 < low < high else float(rng.uniform(low, high))
 
 
 def _light(

@@ -19,6 +19,7 @@ from zooferry.errors import ZooferryError
 from zooferry.evaluation_tables import metrics, metrics_csv
 from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import write_image
+from zooferry.judging import controls, deciding_image, judge_image, quality_csv, write_maps
 from zooferry.methods.classical import best_gaussian, gaussian
 from zooferry.metrics import RestorationScore, score
 from zooferry.package import open_model
@@ -145,17 +146,18 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
     ZooferryError
         The model cannot be opened, or does not fit the images.
     """
-    found, calibrations, seconds = [], [], 0.0
+    found, seconds = [], 0.0
+    calibrations: list[Calibration | None] = []
     with open_model(model) as opened:
         first = next(iter(opened.outputs))
         for number, source in enumerate(sources, start=1):
             started = time.monotonic()
             found.append(restore_outputs(opened, source.noisy))
             seconds += time.monotonic() - started
-            partner = source.clean if isinstance(source, Pair) else None
-            if partner is not None:
-                require_like(source.name, found[-1][first], partner)
-            calibrations.append(None if partner is None else calibrate_image(opened, partner, found[-1]))
+            calibrations.append(None)
+            if isinstance(source, Pair):
+                require_like(source.name, found[-1][first], source.clean)
+                calibrations[-1] = calibrate_image(opened, source.clean, found[-1], noisy=source.noisy)
             say(f"restored {number} of {len(sources)}  {source.name}")
     further = [{key: image for key, image in outputs.items() if key != first} for outputs in found]
     results = [outputs[first] for outputs in found]
@@ -165,7 +167,9 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
 def evaluate_model(
     model: Path, images: Path, targets: Path | None, out: Path, *, say: Say, baselines: BaselineChoice | None = None
 ) -> EvaluationReport:
-    """Restore and judge a folder of images; writes metrics.json, metrics.csv, report.html and restored/.
+    """Restore and judge a folder of images; writes scores, quality control, report and restorations.
+
+    In `out`: metrics.json, metrics.csv, quality.csv, report.html, restored/ and quality/ (maps and power).
 
     Parameters
     ----------
@@ -197,6 +201,7 @@ def evaluate_model(
     verdict_first = {"verdict": about.pop("verdict")} if "verdict" in about else {}
     report = replace(report, title=f"{found.name} on {images}", about=verdict_first | about)
     report = _with_uncertainty(report, found.further, found.calibrations)
+    report = _judged(report, sources, found.calibrations)
     _write(out, report, sources, found, {"model": str(model), "zooferry": __version__})
     return report
 
@@ -213,6 +218,19 @@ def _scored(
     return replace(few, about={**few.about, "verdict": verdict(few, classical.names)})
 
 
+def _judged(
+    report: EvaluationReport, sources: Sequence[Source], calibrations: Sequence[Calibration | None]
+) -> EvaluationReport:
+    """The report with its quality control."""
+    images = tuple(
+        judge_image(image, _picture(source.noisy), calibration)
+        for image, source, calibration in zip(report.images, sources, calibrations, strict=True)
+    )
+    decides = deciding_image(report)
+    about = {**report.about, "mind": decides} if decides else report.about
+    return replace(report, images=images, about=about, controls=(*report.controls, *controls(images)))
+
+
 def _write(
     out: Path, report: EvaluationReport, sources: Sequence[Source], found: Restored, said: Mapping[str, str]
 ) -> None:
@@ -224,6 +242,8 @@ def _write(
             write_image(out / "restored" / f"{stem}_{key}.tif", image)
     write_json(out / "metrics.json", {**metrics(report), **said})
     write_text(out / "metrics.csv", metrics_csv(report))
+    write_text(out / "quality.csv", quality_csv(report.images))
+    write_maps(out / "quality", report.images)
     write_evaluation_report(out / "report.html", report)
 
 

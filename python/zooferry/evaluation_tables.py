@@ -16,6 +16,7 @@ SCORES = {"NRMSE": "nrmse", "PSNR": "psnr", "SSIM": "ssim"}
 def metrics(report: EvaluationReport) -> dict[str, Any]:
     """``{"mean": {candidate: {NRMSE, PSNR, SSIM}}, "images": {file: {candidate: ...}}}``.
 
+    Where the images were judged, ``"quality": {"summary": {question: answer}, "images": {file: ...}}``.
     A model that predicts distributions adds ``"calibration": {"ECE": ..., "curve": ...}``, further outputs their means.
     """
     mean = {c: {label: report.mean(c, f) for label, f in SCORES.items()} for c in report.candidates}
@@ -30,7 +31,8 @@ def metrics(report: EvaluationReport) -> dict[str, Any]:
     if any(maps.values()):
         found["means_of_further_outputs"] = maps
     if quality := {image.name: dict(image.quality) for image in report.images if image.quality}:
-        found["quality"] = {"images": quality}
+        summary = {control.question: control.answer for control in report.controls}
+        found["quality"] = {"summary": summary, "images": quality}
     if report.calibration:
         found["calibration"] = report.calibration.to_json()
     return found
@@ -50,10 +52,12 @@ def metrics_csv(report: EvaluationReport) -> str:
 
 def score_table(report: EvaluationReport) -> str:
     """The means as a text table."""
+    wrong = [f"{c.question}: {c.answer}" for c in report.controls if c.wrong]
     if not report.candidates:
-        return f"{len(report.images)} images without clean partners: no scores"
+        return "\n".join([f"{len(report.images)} images without clean partners: no scores", *wrong])
     lines = [f"{'mean of ' + str(len(report.images)):14} {'NRMSE':>8} {'PSNR':>8} {'SSIM':>8}"]
     for candidate, scores in metrics(report)["mean"].items():
         lines.append(f"{candidate:14} {scores['NRMSE']:8.4f} {scores['PSNR']:8.2f} {scores['SSIM']:8.4f}")
     lines += [report.calibration.sentence()] if report.calibration else []
+    lines += wrong
     return "\n".join(lines)

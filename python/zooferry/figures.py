@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from zooferry.charts import Chart
 from zooferry.comparison import ATOL, RTOL, short_number
 from zooferry.metrics import RestorationScore, affine_fit
 from zooferry.pictures import (
@@ -19,22 +20,25 @@ from zooferry.pictures import (
     spatial_parts,
     structured_crop,
 )
+from zooferry.quality_figures import power_chart, profile_chart, profile_row, residual_picture, similarity_picture
 from zooferry.report import EvaluatedImage, HostDifference, HostRow, OutputArrays
 
 WHOLE_UP_TO = 320  # pixels; of larger images a crop is shown, because binning would hide the noise
 CROP = 256
 
 
-Line = tuple[Picture | None, ...]
+Cell = Picture | Chart | None
+Line = tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class PictureRow:
-    """Lines of pictures under a heading with a remark; None leaves a place in a line empty."""
+    """Lines of pictures under a heading with a remark and notes; None leaves a place in a line empty."""
 
     title: str
     remark: str
     lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
 
 
 def output_rows(output: OutputArrays, hosts: Sequence[HostRow]) -> list[PictureRow]:
@@ -74,7 +78,7 @@ def _output_row(output: OutputArrays, actual: Array, title: str, remark: str) ->
 
 
 def image_row(image: EvaluatedImage) -> PictureRow:
-    """Every candidate beside the reference, and below each its error."""
+    """Every candidate beside the reference, below each its error; then what was judged of the image."""
     if image.reference is None:
         return _unscored_row(image)
     cut = _crop(image.reference)
@@ -91,15 +95,16 @@ def image_row(image: EvaluatedImage) -> PictureRow:
         columns.append(grey_pictures(name, shown, window=contrast, caption=caption, pixel=pixel))
         errors.append(difference_pictures(f"{name} − reference", fitted[name] - reference, limit=limit))
     columns.append(grey_pictures("reference", reference, window=window, caption="clean acquisition", pixel=pixel))
-    lines = [line for pair in zip(_lines(columns), _lines(errors), strict=True) for line in (pair[0], (*pair[1], None))]
+    under: list[Sequence[Cell]] = [*errors, _similarity(image, cut) or [None] * len(errors[0])]
+    lines = [line for pair in zip(_marked(columns, image, cut), _lines(under), strict=True) for line in pair]
     remark = "Restored images are fitted to the reference by gain and offset, as for the scores."
     remark += " In error maps red is too bright."
-    lines += _map_lines(image, cut, len(columns))
-    return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines))
+    lines += _judged_lines(image, cut, len(columns))
+    return PictureRow(f"{image.name}{_where(cut, image.reference)}", remark, tuple(lines), image.notes)
 
 
 def _unscored_row(image: EvaluatedImage) -> PictureRow:
-    """Every candidate in its own contrast."""
+    """Every candidate in its own contrast, and what was judged of the image."""
     restored = list(image.candidates.values())[-1]
     cut = _crop(restored)
     pixel = (image.pixel_size, image.unit)
@@ -107,15 +112,38 @@ def _unscored_row(image: EvaluatedImage) -> PictureRow:
         grey_pictures(name, array[cut], window=contrast_window(array[cut]), caption="own contrast", pixel=pixel)
         for name, array in image.candidates.items()
     ]
-    lines = [*_lines(columns), *_map_lines(image, cut, len(columns))]
+    lines = [*_marked(columns, image, cut), *_judged_lines(image, cut, len(columns))]
     remark = "There is no clean partner: what is judged is judged from the raw image."
-    return PictureRow(f"{image.name}{_where(cut, restored)}", remark, tuple(lines))
+    return PictureRow(f"{image.name}{_where(cut, restored)}", remark, tuple(lines), image.notes)
 
 
-def _map_lines(image: EvaluatedImage, cut: tuple[slice, ...], count: int) -> list[Line]:
-    """Further outputs, filled up to lines of `count` places."""
+def _marked(columns: Sequence[Sequence[Picture]], image: EvaluatedImage, cut: tuple[slice, ...]) -> tuple[Line, ...]:
+    """The lines of pictures, the first with a mark where the profile was taken."""
+    if "restored" not in image.candidates:
+        return _lines(columns)
+    _, row = profile_row(image, cut)
+    height = image.candidates["restored"][cut].shape[-2]
+    first = [[replace(column[0], row=100 * (row + 0.5) / height), *column[1:]] for column in columns]
+    return _lines(first)
+
+
+def _similarity(image: EvaluatedImage, cut: tuple[slice, ...]) -> list[Picture | None]:
+    """SSIM of the restoration in the middle slice, as long as a column."""
+    found = similarity_picture(image, cut)
+    return [found] + [None] * (image.candidates["raw"].ndim - 2) if found else []
+
+
+def _judged_lines(image: EvaluatedImage, cut: tuple[slice, ...], count: int) -> list[Line]:
+    """Residual and further outputs in lines of `count` places, then profile and Fourier power."""
+    residual: list[Cell] = [] if image.residual is None else [residual_picture(image.residual)]
+    charts: list[Cell] = [profile_chart(image, cut), power_chart(image)] if "restored" in image.candidates else []
     maps = [_map(name, array[cut], (image.pixel_size, image.unit)) for name, array in image.maps.items()]
-    return [(*line, *[None] * (count - len(line))) for line in _lines(maps)]
+    if not maps:
+        return [(*residual, *charts)] if residual or charts else []
+    first = [*residual, *[pictures[0] for pictures in maps]]
+    lines: list[Line] = [(*first, *[None] * (count - len(first)))]
+    lines += [(*[None] * len(residual), *line, *[None] * (count - len(first))) for line in _lines(maps)[1:]]
+    return [*lines, tuple(charts)] if charts else lines
 
 
 def _map(name: str, array: Array, pixel: tuple[float, str]) -> list[Picture]:
@@ -150,7 +178,7 @@ def _difference_pictures(title: str, difference: Array, expected: Array) -> list
     return difference_pictures(title, difference, limit=limit, caption=caption)
 
 
-def _lines(columns: Sequence[Sequence[Picture]]) -> tuple[Line, ...]:
+def _lines(columns: Sequence[Sequence[Cell]]) -> tuple[Line, ...]:
     """One line in 2D; in 3D one for the middle slices and one for the projections."""
     return tuple(zip(*columns, strict=False))
 

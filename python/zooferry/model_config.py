@@ -20,6 +20,7 @@ LOSSES = {
     "rcan": "mean absolute error",
     "n2n": "mean squared error",
     "projection": "mean absolute error",
+    "isotropic": "mean absolute error",
 }
 LAPLACE = "negative log likelihood of a Laplace distribution for every pixel"
 
@@ -68,6 +69,9 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
             "U-Net of depth {projection_depth} and width {projection_width} that weighs the slices for a projection, "
             f"then a {words}"
         )
+    if "factor" in a:
+        kind = "isotropic U-Net"
+        words = f"linear interpolation along z, then a 2D {words} on all sections z-x and z-y, averaged"
     if "Laplace" in network["architecture"]:
         kind, words = f"probabilistic {kind}", f"{words}, predicting mean and scale of a Laplace distribution"
     if "members" in a:  # the format allows 32 letters for the kind

@@ -271,6 +271,7 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
         fixed=tuple(i for i, s in enumerate(raw.sizes[2:]) if not isinstance(s, Mapping)),
         factors=tuple(int(axis in package.outputs[0].axes) for axis in raw.axes[2:]),
         target=_target(package.content),
+        matched=bool(_said(package.content).get("target_matched", False)),
     )
 
 
@@ -280,8 +281,12 @@ def _halo(output: TensorSpec, axis: str) -> int:
 
 def _target(content: Mapping[str, Any]) -> tuple[Operation, ...]:
     """What our own packages say about the units of their outputs."""
-    said = (content.get("config") or {}).get("zooferry") or {}
-    return tuple(read_operations(said.get("target_preprocessing") or ()))
+    return tuple(read_operations(_said(content).get("target_preprocessing") or ()))
+
+
+def _said(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    said: Mapping[str, Any] = (content.get("config") or {}).get("zooferry") or {}
+    return said
 
 
 def load_weights(package: OpenPackage, weights: str | None = None, *, trust_code: bool = False) -> Infer:

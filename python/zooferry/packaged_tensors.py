@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]
             entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
         else:
             entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
-            if factors[i] > 1:
+            if factors[i] != 1:
                 entry["scale"] = 1 / factors[i]  # the format: output = input times its scale, divided by this one
         found.append(entry)
     return found
@@ -142,5 +143,5 @@ def described_halo(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     shape, factors = geometry(content), reach(content["network"], int(content["dims"])).factors
     names = axes.spatial_axes(int(content["dims"]))
-    pixels = {a: n * f for a, n, f in zip(names, shape["halo"], factors, strict=True) if n * f}
+    pixels = {a: math.ceil(n * f) for a, n, f in zip(names, shape["halo"], factors, strict=True) if n * f}
     return {"halo": {output.id: dict(pixels) for output in read_outputs(content)}} if pixels else {}

@@ -36,12 +36,23 @@ class ScaleBar:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A frame over a picture, in percent of its width and height; `kind` sets its colour."""
+
+    kind: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Picture:
     """One picture with its words.
 
     `view` says what of a volume is seen, empty in 2D; `source` is a PNG as a data URI of `width` x `height`
     pixels; `low` and `high` name the ends of the colour range, in words; `signed` says that the colours are a
-    difference; `bar` is None without a pixel size.
+    difference; `bar` is None without a pixel size. `row` is where a profile was taken, in percent from the top.
     """
 
     title: str
@@ -54,6 +65,8 @@ class Picture:
     high: str
     signed: bool
     bar: ScaleBar | None
+    row: float | None = None
+    boxes: tuple[Box, ...] = ()
 
     @property
     def pixelated(self) -> bool:

@@ -46,9 +46,12 @@ class Model:
     fixed : tuple of int
         The spatial axes (0 is the first) on which the network takes exactly `minimum` pixels.
     factors : tuple of int
-        Output over input pixels per spatial axis; () where all sizes are kept, 0 of an axis that the outputs have not.
+        Output over input pixels per spatial axis; () where all sizes are kept, 0 of an axis that the outputs have not,
+        1 / g (g a power of 2) where they have every g-th pixel.
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
+    matched : bool
+        A clean reference image comes there by `zooferry.matching` instead.
     """
 
     name: str
@@ -61,8 +64,9 @@ class Model:
     outputs: Mapping[str, tuple[Operation, ...]]
     network: Network
     fixed: tuple[int, ...] = ()
-    factors: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
     target: tuple[Operation, ...] = ()
+    matched: bool = False
 
     @property
     def dims(self) -> int:
@@ -213,9 +217,9 @@ def run_network(model: Model, image: np.ndarray, *, tile: int | None = None) -> 
     return [result[(slice(None), slice(None), *[slice(n) for n in times(sizes, factors)])] for result in results]
 
 
-def times(sizes: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
+def times(sizes: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
     """Sizes or places in pixels of a grid that has `factors` times more of them; those with factor 0 are dropped."""
-    return tuple(n * f for n, f in zip(sizes, factors, strict=True) if f)
+    return tuple(math.ceil(n * f) for n, f in zip(sizes, factors, strict=True) if f)
 
 
 def _require_outputs(model: Model, parts: Sequence[np.ndarray], sides: tuple[int, ...]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zooferry.calibration import Calibration
     from zooferry.figures import PictureRow
     from zooferry.metrics import RestorationScore
+    from zooferry.residuals import ResidualCheck
 
 AGREEING = ("passed", TOLERATED)
 PICTURED_IMAGES = {2: 4, 3: 2}  # axes of an image -> how many have pictures; a page stays below 5 MB
@@ -151,6 +152,8 @@ class EvaluatedImage:
         For example ``"micrometer"``.
     maps : mapping
         The model's further outputs, such as `scale`: name -> array of the same shape.
+    residual : ResidualCheck, optional
+        What was removed or invented, see `zooferry.residuals`.
     quality : mapping
         What else was found, as it goes into metrics.json.
     notes : tuple of str
@@ -164,21 +167,33 @@ class EvaluatedImage:
     pixel_size: float = 0.0
     unit: str = ""
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    residual: ResidualCheck | None = None
     quality: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Control:
+    """One question of the quality control: the answer over all images in words, and whether something is wrong."""
+
+    question: str
+    answer: str
+    wrong: bool
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationReport:
     """Scores of several candidates on held-out images; `about` are lines of the page's head: what -> value.
 
-    `calibration` is that of the predicted distributions, None where the model predicts none.
+    `calibration` is that of the predicted distributions, None where the model predicts none; `controls` are the answers
+    of the quality control.
     """
 
     title: str
     images: tuple[EvaluatedImage, ...]
     about: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
+    controls: tuple[Control, ...] = ()
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -257,9 +272,18 @@ def _pictured(differences: Sequence[HostDifference]) -> list[HostDifference]:
 def _image_rows(report: EvaluationReport) -> list[PictureRow]:
     from zooferry.figures import image_row
 
-    pictured = [image for image in report.images if image.candidates]
+    pictured = sorted((image for image in report.images if image.candidates), key=_badness)
     dims = max((next(iter(image.candidates.values())).ndim for image in pictured), default=2)
     return [image_row(image) for image in pictured[: PICTURED_IMAGES[dims]]]
+
+
+def _badness(image: EvaluatedImage) -> tuple[float, float]:
+    """For sorting, the worst first: by the number of findings, then by the last candidate's NRMSE."""
+    check = image.residual
+    findings = len(check.findings) if check else 0
+    measured = sum(value or 0.0 for value in check.values.values()) if check else 0.0
+    error = list(image.scores.values())[-1].nrmse if image.scores else measured
+    return -findings, -error
 
 
 def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
+from zooferry.matching import may_match
 from zooferry.methods import outputs
 from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
+from zooferry.recalibration import with_recalibrated_scale
+from zooferry.segmentation_training import choose_thresholds, learnt_targets
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, train
@@ -50,7 +53,7 @@ def train_method(
     out : Path
         Run folder; must not exist unless `resume`.
     images, targets : Path
-        Folders of TIFFs.
+        Folders of TIFFs; for a method of segmentation the targets are label images.
     values : mapping
         Settings that differ from the defaults.
     seconds : float, optional
@@ -70,10 +73,10 @@ def train_method(
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     _require_fitting(facts, targets, settings)
     raw = _read(facts, images, targets, settings)
-    settings = with_batch(settings, raw.dims)
-    training, _ = split(raw, settings)
+    settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
+    training, validation = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
-    data = prepare(raw, settings, scalings, method.foreground(settings))
+    data = prepare(learnt_targets(raw, method, settings), settings, scalings, method.foreground(settings))
     torch.manual_seed(settings.seed)
     network = method.build_network(settings, raw.dims, *raw.channels)
     if resume:
@@ -83,11 +86,14 @@ def train_method(
         run_folder.require_new(out)
         arguments = method.network_arguments(settings, raw.dims, *raw.channels)
         start = {"method": name, "network": {"architecture": name_of(network), "arguments": dict(arguments)}}
-        _write_start(out, start, settings, raw=raw, scalings=scalings, seconds=seconds)
+        _write_start(out, start, settings, raw=_given(method, settings, raw), scalings=scalings, seconds=seconds)
     say(_announcement(facts, raw, network))
     _warn_without(data, say)
     progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
-    _update(out, status="finished" if progress.finished else "interrupted", progress=progress)
+    held = [raw.samples[i] for i in validation] if getattr(settings, "recalibrate", False) else []
+    _update(out, status="finished" if progress.finished else "interrupted", progress=progress, held=held)
+    if facts.needs_labels:
+        choose_thresholds(out, method, raw, settings=settings, say=say)
     return progress
 
 
@@ -95,9 +101,24 @@ def _read(facts: methods.MethodFacts, images: Path, targets: Path | None, settin
     dims = settings.dims or (facts.dims[0] if len(facts.dims) == 1 else 0)
     if dims and dims not in facts.dims:
         raise ZooferryError(f"setting dims is {dims}; {facts.name} has {' and '.join(map(str, facts.dims))}")
-    raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings))
+    labels = facts.needs_labels
+    raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings), labels=labels)
     made: RawData = with_degraded(raw, settings)
     return made
+
+
+def _fitted(method: methods.Method, settings: Settings, raw: RawData, say: Say) -> Settings:
+    """The settings with what follows from the images, for a method that has such."""
+    fit = getattr(method, "fitted_settings", None)
+    found: Settings = fit(settings, raw, say) if fit else settings
+    return found
+
+
+def _given(method: methods.Method, settings: Settings, raw: RawData) -> RawData:
+    """The images as the network will be given them, where that is not how it learns from them."""
+    change = getattr(method, "given_volumes", None)
+    found: RawData = change(settings, raw) if change else raw
+    return found
 
 
 def _warn_without(data: Data, say: Say) -> None:
@@ -112,12 +133,16 @@ def _announcement(facts: methods.MethodFacts, raw: RawData, network: torch.nn.Mo
 
 def _require_fitting(facts: methods.MethodFacts, targets: Path | None, settings: Settings) -> None:
     degrade = getattr(settings, "degrade", None)
-    if degrade and targets is not None:
+    if degrade and targets is not None and not hasattr(settings, "degraded"):
         raise ZooferryError(
             "degrade makes the noisy images from clean ones; leave --targets away, or say --set degrade={}"
         )
     if facts.needs_targets and targets is None and not degrade:
         raise ZooferryError(f"{facts.name} learns from pairs; give the folder of clean partners with --targets DIR")
+    if facts.needs_labels:
+        if targets is None:
+            raise ZooferryError(f"{facts.name} learns from label images; give their folder with --labels DIR")
+        return
     if not facts.needs_targets and targets is not None:
         raise ZooferryError(f"{facts.name} learns from {facts.data} alone; leave --targets away, or use care")
 
@@ -160,7 +185,9 @@ def _write_start(
     training, validation = split(raw, settings)
     held = {raw.samples[i].file for i in validation}
     files = [f | {"role": "validation" if i in held else "training"} for i, f in enumerate(raw.files)]
-    grey = [float(np.percentile(raw.samples[i].image, p)) for i in training for p in (0.1, 99.9)]
+    taken = [i for i in training if raw.samples[i].source is None] or training
+    grey = [float(np.percentile(raw.samples[i].image, p)) for i in taken for p in (0.1, 99.9)]
+    match = may_match(settings, raw.channels)
     content = {
         "zooferry": __version__,
         **start,
@@ -169,7 +196,8 @@ def _write_start(
         "channels": list(raw.channels),
         "preprocessing": list(scalings.preprocessing),
         "postprocessing": list(scalings.postprocessing),
-        "target": list(scalings.target),
+        "target": [] if match else list(scalings.target),
+        "matched": match,
         "outputs": outputs.complete(scalings.outputs, scalings.postprocessing),
         "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],
@@ -218,7 +246,7 @@ def structured_window(image: np.ndarray, dims: int) -> tuple[slice, ...]:
     return best[1]
 
 
-def _update(out: Path, *, status: str, progress: Progress) -> None:
+def _update(out: Path, *, status: str, progress: Progress, held: Sequence[RawSample]) -> None:
     content = run_folder.read_run(out) | {
         "status": status,
         "ended": progress.finished,
@@ -228,7 +256,7 @@ def _update(out: Path, *, status: str, progress: Progress) -> None:
         "best_validation_loss": progress.best_loss if progress.history else None,
         "inference_seconds": _inference_seconds(out),
     }
-    write_json(out / run_folder.RUN_FILE, content)
+    write_json(out / run_folder.RUN_FILE, with_recalibrated_scale(out, content, held))
 
 
 def _inference_seconds(run: Path) -> float:

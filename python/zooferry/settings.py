@@ -45,6 +45,9 @@ class Settings:
         Part of the images (never of the patches) kept for validation. One image gives its last rows instead.
     augment : bool
         Flips and quarter turns in the y-x plane.
+    intensity : float
+        Every patch is multiplied by e to a power between minus and plus this, and shifted by up to a third of this (in
+        normalised units), its target alike.
     width, depth, kernel : int
         Of the U-Net: feature channels of the first level, number of halvings, side of the kernels.
     precision : str
@@ -65,6 +68,7 @@ class Settings:
     weight_decay: float = 1e-4
     validation_fraction: float = 0.1
     augment: bool = True
+    intensity: float = 0.0
     width: int = 16
     depth: int = 2
     kernel: int = 3
@@ -83,7 +87,7 @@ class Settings:
             "patch": (8, 4096), "patch_z": (1, 1024), "batch": (0, 4096), "steps": (0, 10**9),
             "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
             "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
-            "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
+            "intensity": (0, 2), "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             self._require(name, low <= getattr(self, name) <= high, f"{low} to {high}")
@@ -91,9 +95,14 @@ class Settings:
         self._require("kernel", self.kernel % 2 == 1, "an odd number of pixels")
         precisions = ("32-true", "bf16-mixed", "16-mixed")
         self._require("precision", self.precision in precisions, ", ".join(precisions))
-        for name in ("patch", "patch_z"):
+        for name in self.halved:
             step = 2**self.depth
             self._require(name, getattr(self, name) % step == 0, f"a multiple of {step} (2 to the power of depth)")
+
+    @property
+    def halved(self) -> tuple[str, ...]:
+        """The lengths that the U-Net halves `depth` times."""
+        return ("patch", "patch_z")
 
     @property
     def patches_per_step(self) -> int:

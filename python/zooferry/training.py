@@ -19,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 
 from zooferry import run_folder
-from zooferry.augmentation import flip_and_turn
+from zooferry.augmentation import augmented
 from zooferry.errors import ZooferryError
 from zooferry.files import write_atomically
 from zooferry.methods import Method
@@ -91,7 +91,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
     )
-    vary = getattr(method, "augment", _turned)  # the method's own, or flips and turns
+    vary = getattr(method, "augment", augmented)  # the method's own, or what suits restoration
     progress = _restore(folder, network, optimizer, rng)
     model, optimizer = fabric.setup(network, optimizer)
     before = progress.elapsed
@@ -102,8 +102,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             for group in optimizer.param_groups:
                 group["lr"] = rate
             arrays = data.training.draw(settings.patches_per_step, rng)
-            if settings.augment:
-                arrays = vary(arrays, settings, rng)
+            arrays = vary(arrays, settings, rng)
             loss = method.loss(model, arrays, settings, rng)
             fabric.backward(loss)
             optimizer.step()
@@ -131,10 +130,6 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             _save_weights(folder / "best.pt", network)
     run_folder.write_loss_plot(folder, progress.history)
     return progress
-
-
-def _turned(arrays: tuple[np.ndarray, ...], _: Settings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    return flip_and_turn(arrays, rng)
 
 
 def learning_rate(settings: Settings, progress: Progress, seconds: float | None) -> float:

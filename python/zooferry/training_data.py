@@ -14,6 +14,7 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_labels, require_usable
+from zooferry.matching import matched, may_match, scaled_like
 from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
@@ -34,12 +35,15 @@ class RawSample:
         File name, with the position in its stack.
     image, target : ndarray
         Grey values C (Z) Y X; target is None without targets.
+    source : ndarray or None
+        The clean image C (Z) Y X from which both were made; None where they were taken.
     """
 
     file: int
     name: str
     image: np.ndarray
     target: np.ndarray | None
+    source: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -175,15 +179,19 @@ def split(raw: RawData, settings: Settings) -> tuple[list[int], list[int]]:
     """Indices of the samples for training and for validation, whole files together.
 
     With a single file its slices are split; with a single slice, both lists hold it and its rows are split later.
+    Where pairs were taken, these alone validate, and nothing is made of them for training.
     """
     rng = np.random.default_rng(settings.seed)
-    files = [s.file for s in raw.samples]
-    count = max(files) + 1
+    taken = [i for i, s in enumerate(raw.samples) if s.source is None] or list(range(len(raw.samples)))
+    count = 1 + max(raw.samples[i].file for i in taken)
     if count == 1:
-        return split_images(len(raw.samples), settings.validation_fraction, rng)
-    _, validation = split_images(count, settings.validation_fraction, rng)
-    inside = set(validation)
-    return [i for i, f in enumerate(files) if f not in inside], [i for i, f in enumerate(files) if f in inside]
+        held = {taken[i] for i in split_images(len(taken), settings.validation_fraction, rng)[1]}
+    else:
+        files = set(split_images(count, settings.validation_fraction, rng)[1])
+        held = {i for i in taken if raw.samples[i].file in files}
+    seen = {(raw.samples[i].file, raw.samples[i].name) for i in held}
+    training = [i for i, s in enumerate(raw.samples) if i not in held and (s.file, s.name) not in seen]
+    return training, sorted(held)
 
 
 def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) -> Data:
@@ -195,36 +203,48 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
         An image is smaller than a patch.
     """
     depth = max(s.image.shape[1] for s in raw.samples) if target_factors(settings).get("z") == 0 else 0
+    match = may_match(settings, raw.channels)
 
     def normalised(sample: RawSample) -> TrainingSample:
         image = _scaled(scalings.preprocessing, sample.image)
         if depth:  # every patch holds the whole stack; mirrored slices lay the same surface down twice
             image = mirror(image, (len(image), depth, *image.shape[2:]))
-        return TrainingSample(
-            sample.name, image, None if sample.target is None else _scaled(scalings.target, sample.target)
-        )
+        return TrainingSample(sample.name, image, _scaled_target(sample, scalings, match))
 
     training, validation = split(raw, settings)
     sides = (depth, *patch_sides(settings, raw.dims)[1:]) if depth else patch_sides(settings, raw.dims)
     train_samples = [normalised(raw.samples[i]) for i in training]
     held = [normalised(raw.samples[i]) for i in validation]
     fraction = settings.validation_fraction
-    rows = bool(not held and fraction and train_samples[0].image.shape[-2] >= 3 * sides[-2])
+    single = not held and fraction and len(train_samples) == 1
+    rows = bool(single and train_samples[0].image.shape[-2] >= 3 * sides[-2])
     if rows:
         first, second = split_rows(train_samples[0], fraction, sides[-2])
         train_samples, held = [first], [second]
 
     def remake(number: int, rng: np.random.Generator) -> TrainingSample:
         clean = raw.samples[training[number]]
-        assert clean.target is not None  # with_degraded gave every image one
-        image, target = take_again(clean.target, settings, raw.calibration, rng)
+        assert clean.source is not None  # the sampler renews those that have one
+        image, target = take_again(clean.source, settings, raw.calibration, rng)
         again = normalised(replace(clean, image=image, target=target))
         return split_rows(again, fraction, sides[-2])[0] if rows else again
 
     validation_sampler = PatchSampler(held, sides, foreground) if held else None
-    if getattr(settings, "degrade", None):
-        return Data(FreshSampler(train_samples, sides, foreground, remake=remake), validation_sampler)
+    sources = [raw.samples[i].source for i in training]
+    sizes = [0 if source is None else source[0].size for source in sources]
+    if any(sizes):
+        part = float(getattr(settings, "degraded", 1.0))
+        fresh = FreshSampler(train_samples, sides, foreground, remake=remake, sizes=sizes, part=part)
+        return Data(fresh, validation_sampler)
     return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
+
+
+def _scaled_target(sample: RawSample, scalings: Any, match: bool) -> np.ndarray | None:
+    if sample.target is None:
+        return None
+    if not match:
+        return _scaled(scalings.target, sample.target)
+    return scaled_like(scalings.preprocessing, matched(sample.target, sample.image, sample.name), sample.image)
 
 
 def _scaled(operations: Sequence[Operation], sample: np.ndarray) -> np.ndarray:

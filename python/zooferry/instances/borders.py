@@ -49,6 +49,19 @@ def labels_from_classes(classes: np.ndarray, *, threshold: float = 0.5, min_size
     return labels
 
 
+def classes_of_labels(labels: np.ndarray) -> np.ndarray:
+    """What the classes should be: uint8, (Z) Y X, 0 background, 1 object, 2 border, from labels (Z) Y X.
+
+    The border is made of the pixels around objects, and of those of objects that touch another one.
+    """
+    from skimage.segmentation import find_boundaries
+
+    labels = np.asarray(labels, np.int32)
+    classes = (labels > 0).astype(np.uint8)
+    classes[find_boundaries(labels, mode="outer")] = 2  # type: ignore[no-untyped-call]
+    return classes
+
+
 def _grown(labels: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     # one step along each axis at once
     result = labels.copy()

@@ -58,39 +58,39 @@ def star_distances(labels: np.ndarray, rays: np.ndarray, *, grid: Sequence[int])
     ndarray
         float32, rays (Z) Y X, pixels; 0 in the background.
     """
-    padded = np.pad(labels.astype(np.int64), 1, constant_values=-1)
+    padded = np.pad(np.asarray(labels, np.int32), 1, constant_values=-1)
     starts = labels[tuple(slice(None, None, g) for g in grid)]
     places = np.nonzero(starts)
-    points = np.stack([p * g for p, g in zip(places, grid, strict=True)]).astype(np.int64)
-    found = np.zeros((len(rays), *starts.shape), np.float32)
-    values = starts[places]
-    for number, ray in enumerate(np.asarray(rays, np.float32)):
-        found[(number, *places)] = _march(padded, points, values, ray)
-    return found
+    points = [place * g + 1 for place, g in zip(places, grid, strict=True)]
+    found = np.zeros((len(rays), starts.size), np.float32)
+    found[:, np.flatnonzero(starts)] = _march(padded, points, np.asarray(rays, np.float32))
+    return found.reshape(len(rays), *starts.shape)
 
 
-def _march(padded: np.ndarray, points: np.ndarray, values: np.ndarray, ray: np.ndarray) -> np.ndarray:
-    """Lengths (N,) of the way from `points` (dims N) along one ray; `padded` has a frame of one pixel."""
-    flat = padded.ravel()
-    strides = np.array([int(np.prod(padded.shape[axis + 1 :])) for axis in range(padded.ndim)])
-    limits = np.array(padded.shape)[:, None] - 1
-    back = np.float32(1 - 0.5 / np.abs(ray).max())
-    lengths = np.zeros(len(values), np.float32)
-    walking = np.arange(len(values))
-    way = np.zeros(len(ray), np.float32)
-    starts = points + 1
-    while len(walking):
-        way = way + ray
+def _march(padded: np.ndarray, points: Sequence[np.ndarray], rays: np.ndarray) -> np.ndarray:
+    """Lengths, rays N, of the ways from `points` along all rays at once; a frame of one pixel stops every way."""
+    flat, strides = padded.ravel(), np.array(padded.strides) // padded.itemsize
+    starts = sum((place * stride for place, stride in zip(points, strides, strict=True)), np.zeros_like(points[0]))
+    lengths = np.zeros(len(rays) * len(starts), np.float32)
+    walking = np.arange(lengths.size)
+    ray, at = np.repeat(np.arange(len(rays), dtype=np.int32), len(starts)), np.tile(starts, len(rays))
+    labels = flat[at]
+    way = np.zeros_like(rays)
+    while walking.size:
+        way += rays
         moved = np.where(way > 0, np.floor(way + np.float32(0.5)), np.ceil(way - np.float32(0.5))).astype(np.int64)
-        at = np.clip(starts + moved[:, None], 0, limits)
-        ended = flat[strides @ at] != values
-        if len(ray) == 2:
-            end = way - back * ray
-            lengths[walking[ended]] = np.sqrt((end * end).sum(dtype=np.float32))
-        else:
-            lengths[walking[ended]] = np.sqrt((moved**2).sum(), dtype=np.float32)
-        walking, starts, values = walking[~ended], starts[:, ~ended], values[~ended]
-    return lengths
+        ended = flat[at + (moved @ strides)[ray]] != labels
+        lengths[walking[ended]] = _lengths(way, moved, rays)[ray[ended]]
+        on = ~ended
+        walking, ray, at, labels = walking[on], ray[on], at[on], labels[on]
+    return lengths.reshape(len(rays), -1)
+
+
+def _lengths(way: np.ndarray, moved: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    if rays.shape[1] == 3:
+        return np.asarray(np.sqrt((moved**2).sum(axis=1), dtype=np.float32))
+    end = way - (1 - np.float32(0.5) / np.abs(rays).max(axis=1, keepdims=True)) * rays
+    return np.asarray(np.sqrt(end[:, 0] * end[:, 0] + end[:, 1] * end[:, 1]))
 
 
 def object_probability(labels: np.ndarray, anisotropy: Sequence[float] | None = None) -> np.ndarray:

@@ -58,6 +58,11 @@ METHODS = (
         "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
     ),
     MethodFacts(
+        "isotropic", "Isotropic CARE: z as sharp as y and x, learnt from the volumes' lateral slices", (3,), False,
+        "volumes with coarse or blurred z",
+        "Weigert et al., Nature Methods 15:1090 (2018), doi:10.1038/s41592-018-0216-7",
+    ),
+    MethodFacts(
         "unet", "U-Net with three classes: objects, their borders, background", (2, 3), False,
         "images and label images", "Prakash et al., ISBI 2020, arXiv:1911.12239", needs_labels=True,
     ),
@@ -114,9 +119,9 @@ class Method(Protocol):
     ) -> torch.Tensor:
         """Loss of one batch of normalised patches, each B C (Z) Y X."""
 
-    # A method may also have ``augment(arrays, settings, rng)``, in the place of flips and turns. One that learns from
-    # labels has ``targets(labels, settings)``, what (Z) Y X labels become before patches are drawn, float32 C (Z) Y X,
-    # and ``decoding(settings, dims)``, see `zooferry.methods.segmentation.Decoding`.
+    # A method may also have ``augment(arrays, settings, rng)``, in the place of `augmentation.augmented`. One that
+    # learns from labels has ``targets(labels, settings)``: what labels (Z) Y X become before patches are drawn, float32
+    # C (Z) Y X; and ``decoding(settings, dims)``, see `zooferry.methods.segmentation.Decoding`.
 
     def foreground(self, settings: Settings) -> float:
         """Patches whose brightest target pixel is below this (normalised units) are drawn again."""

@@ -32,12 +32,28 @@ class CareSettings(Settings):
         Percentiles (0-100) of every image and target that become 0 and 1.
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
+    match : bool
+        Bring every target onto the grey values of its image by gain and offset (least squares) before both are scaled
+        alike; otherwise targets are scaled by percentiles of their own. Not done where they have other channels.
     probabilistic : bool
         Predict a Laplace distribution: outputs `restored` (its mean) and `scale`.
     members : int
         Networks of an ensemble, trained in one run; 2 or more need `probabilistic` and add the output `disagreement`.
+    beta : float
+        Of a predicted distribution: weight every pixel's likelihood by its scale to this power. With 1 the mean learns
+        as from the mean absolute error, with 0 dim pixels count more than bright ones (Seitzer 2022).
+    recalibrate : bool
+        At the end, multiply the predicted scale by the factor that brings as many pixels of the validation images into
+        the intervals as there should be; the package holds it as a processing step.
     degrade : mapping, optional
-        Make the noisy images from clean ones while training, see `zooferry.degrading.read_degradation`.
+        Make noisy images from clean ones while training, see `zooferry.degrading.read_degradation`: from the images,
+        or, where there are targets, from these beside the pairs.
+    degraded : float
+        Part of the patches that come from degraded images, where there are pairs too.
+    clean : str
+        Folder of further clean images to degrade.
+    simulated : int
+        Simulated fields of cells to degrade, each with a specimen of another kind.
     """
 
     width: int = 16
@@ -47,7 +63,13 @@ class CareSettings(Settings):
     foreground: float = 0.2
     probabilistic: bool = False
     members: int = 1
+    match: bool = True
+    beta: float = 1.0
+    recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
+    degraded: float = 0.5
+    clean: str = ""
+    simulated: int = 0
 
     def __post_init__(self) -> None:
         """See :class:`Settings`."""
@@ -56,6 +78,11 @@ class CareSettings(Settings):
         self._require("high", self.high <= 100, "more than low, up to 100")
         self._require("members", 1 <= self.members <= 64, "1 to 64")
         self._require("members", self.members == 1 or self.probabilistic, "1, or more with probabilistic=true")
+        self._require("beta", 0 <= self.beta <= 1, "0 to 1")
+        self._require("degraded", 0 < self.degraded < 1, "above 0, less than 1")
+        self._require("simulated", 0 <= self.simulated <= 10_000, "0 to 10000")
+        for name in ("clean", "simulated"):
+            self._require(name, bool(self.degrade) or not getattr(self, name), "something only with degrade")
 
     @property
     def patches_per_step(self) -> int:
@@ -112,12 +139,17 @@ def loss(
     if not settings.probabilistic:
         return torch.nn.functional.l1_loss(network(images), targets)
     mean, scale = network(images, apart=True) if settings.members > 1 else network(images)
-    return laplace_loss(mean, scale, targets)
+    return laplace_loss(mean, scale, targets, beta=settings.beta)
 
 
-def laplace_loss(mean: torch.Tensor, scale: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean negative log likelihood of the targets, all B C (Z) Y X (Weigert 2018, probabilistic CARE)."""
-    return torch.mean((targets - mean).abs() / scale + torch.log(2 * scale))
+def laplace_loss(mean: torch.Tensor, scale: torch.Tensor, targets: torch.Tensor, *, beta: float = 0.0) -> torch.Tensor:
+    """Mean negative log likelihood of the targets, all B C (Z) Y X (Weigert 2018, probabilistic CARE).
+
+    With `beta` each pixel is weighted by its scale to that power, which itself is not trained (Seitzer et al., ICLR
+    2022, equation 6, there for normal distributions).
+    """
+    likelihood = (targets - mean).abs() / scale + torch.log(2 * scale)
+    return torch.mean(likelihood * scale.detach() ** beta if beta else likelihood)
 
 
 def foreground(settings: CareSettings) -> float:

@@ -62,9 +62,7 @@ def targets(labels: np.ndarray, settings: FlowSettings) -> np.ndarray:  # noqa: 
     return np.concatenate([flows_of_labels(labels), inside]).astype(np.float32)
 
 
-def augment(
-    arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
+def augment(arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """See :func:`zooferry.methods.segmentation.varied`."""
     return varied(arrays, settings, rng, vectors=arrays[1].shape[1] - 1)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from zooferry.augmentation import draw_symmetry, enlarge_some, vary_intensity
 from zooferry.methods.outputs import Output
 from zooferry.normalization import Operation, percentile_operations
+from zooferry.segmentation_augmentation import draw_symmetry, enlarge_some, vary_greys
 from zooferry.settings import Settings
 
 SCORED = (0.5, 0.6, 0.7)  # IoU at which the mean average precision chooses thresholds
@@ -24,6 +24,8 @@ class SegmentationSettings(Settings):
     ----------
     low, high : float
         Percentiles (0-100) of every image that become 0 and 1.
+    intensity : float
+        With `augment`: spread of the logarithms of gain and gamma, see `segmentation_augmentation.vary_greys`.
     noise : float
         With `augment`: largest standard deviation of the noise that is added to patches, in normalised units.
     zoom : float
@@ -35,6 +37,7 @@ class SegmentationSettings(Settings):
     width: int = 32
     depth: int = 3
     learning_rate: float = 1e-3
+    intensity: float = 0.3
     validate_every: int = 100
     low: float = 1.0
     high: float = 99.8
@@ -92,12 +95,15 @@ def varied(
 
     The first `vectors` channels of the targets are a field that turns with the image.
     """
+    if not settings.augment:
+        return tuple(arrays)
     images, targets = enlarge_some(arrays, rng, zoom=settings.zoom, nearest=(False, True))
     symmetry = draw_symmetry(rng)
     turned = symmetry.of(targets[:, vectors:])
     if vectors:
         turned = np.concatenate([symmetry.of_vectors(targets[:, :vectors]), turned], axis=1)
-    return vary_intensity(symmetry.of(images), rng, noise=settings.noise), turned
+    images = symmetry.of(images)
+    return vary_greys(images, rng, spread=settings.intensity, noise=settings.noise), turned
 
 
 def foreground(settings: SegmentationSettings) -> float:  # noqa: ARG001

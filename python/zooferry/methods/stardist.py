@@ -20,7 +20,7 @@ from zooferry.methods.segmentation import foreground as foreground
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import StarUNet
 
-PROBABILITIES = tuple(round(0.2 + 0.05 * k, 2) for k in range(14))
+PROBABILITIES = tuple(round(0.3 + 0.05 * k, 2) for k in range(11))
 OVERLAPS = (0.3, 0.4, 0.5)
 TINY = 1e-7
 
@@ -97,7 +97,8 @@ def network_arguments(
 
 def build_network(settings: StarDistSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
     """A fresh network."""
-    return fitting_layout(StarUNet(**network_arguments(settings, dims, in_channels, out_channels)), dims)
+    network = StarUNet(**network_arguments(settings, dims, in_channels, out_channels))  # type: ignore[arg-type]
+    return fitting_layout(network, dims)
 
 
 def loss(

@@ -59,9 +59,7 @@ def targets(labels: np.ndarray, settings: UNetSettings) -> np.ndarray:  # noqa: 
     return classes_of_labels(labels)[np.newaxis].astype(np.float32)
 
 
-def augment(
-    arrays: Sequence[np.ndarray], settings: UNetSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
+def augment(arrays: Sequence[np.ndarray], settings: UNetSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """See :func:`zooferry.methods.segmentation.varied`."""
     return varied(arrays, settings, rng)
 

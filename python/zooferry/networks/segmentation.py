@@ -148,9 +148,7 @@ class FlowUNet(nn.Module):
         See :class:`SegmentationUNet`; the deepest level has `width` * 2**`depth` channels.
     """
 
-    def __init__(
-        self, dims: int = 2, in_channels: int = 1, width: int = 32, depth: int = 3, kernel: int = 3
-    ) -> None:
+    def __init__(self, dims: int = 2, in_channels: int = 1, width: int = 32, depth: int = 3, kernel: int = 3) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(depth + 1)]
         self.flows = dims

@@ -1,0 +1,67 @@
+"""Clean partners on the scale of their noisy images.
+
+Pairs are often saved each with a contrast of its own. Then the gain between the two differs from pair to pair for no
+reason that a network could see in the noisy image, and learning it spoils what it learns of the structures. Matched
+by gain and offset, what is left to learn is the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zooferry.axes import network_axes
+from zooferry.errors import ZooferryError
+from zooferry.normalization import Operation, apply_operations
+
+OWN = "raw"
+
+
+def may_match(settings: Any, channels: tuple[int, int]) -> bool:
+    """Whether the targets are to be matched, and can be: with equal channels of image and target."""
+    return bool(getattr(settings, "match", False)) and channels[0] == channels[1]
+
+
+def matched(target: np.ndarray, image: np.ndarray, name: str = "") -> np.ndarray:
+    """The target on the grey values of its noisy image, by least squares over all pixels of a channel.
+
+    Parameters
+    ----------
+    target, image : ndarray
+        C (Z) Y X, of the same shape.
+    name : str
+        For the message.
+
+    Returns
+    -------
+    ndarray of float32
+        ``gain * target + offset`` for every channel. The noise of `image` does not bias the fit, clipped pixels do.
+
+    Raises
+    ------
+    ZooferryError
+        The target does not get brighter where its image does.
+    """
+    found = np.empty(target.shape, np.float32)
+    for channel, (clean, noisy) in enumerate(zip(target, image, strict=True)):
+        first, second = clean.astype(np.float64), noisy.astype(np.float64)
+        centred = first - first.mean()
+        power = float(np.mean(centred**2))
+        gain = float(np.mean(centred * second)) / power if power else 0.0
+        if gain <= 0 < power:
+            raise ZooferryError(
+                f"{name or 'a target'}: its clean partner is not brighter where the image is (gain {gain:.3g}), so it "
+                "cannot be matched; look whether the two belong together, or say --set match=false"
+            )
+        found[channel] = gain * centred + second.mean()
+    return found
+
+
+def scaled_like(preprocessing: Sequence[Operation], target: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A matched target in the network's units: its image's statistics scale it; both C (Z) Y X."""
+    names = network_axes(image.ndim - 1)
+    raw = {OWN: (image[np.newaxis], names)}
+    scaled: np.ndarray = apply_operations(preprocessing, target[np.newaxis], names, references=raw, own=OWN)[0]
+    return scaled

@@ -1,0 +1,109 @@
+"""Patches of objects varied: symmetries that turn vectors too, sizes, intensities, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Quarter turns from Y towards X, then flips along X and Z."""
+
+    turns: int
+    flip_x: bool
+    flip_z: bool
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """The array, B C (Z) Y X, turned and flipped: a new one."""
+        axes = (-1,) * self.flip_x + (-3,) * (self.flip_z and array.ndim == 5)
+        turned: np.ndarray = np.flip(np.rot90(array, self.turns, (-2, -1)), axes)
+        return np.ascontiguousarray(turned)
+
+    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """A field of vectors, B dims (Z) Y X, whose channels point along (z), y, x: turned with the image."""
+        turned = self.of(vectors)
+        along = list(np.moveaxis(turned, 1, 0))
+        for _ in range(self.turns):
+            along[-2], along[-1] = -along[-1], along[-2]
+        if self.flip_x:
+            along[-1] = -along[-1]
+        if self.flip_z and len(along) == 3:
+            along[0] = -along[0]
+        return np.stack(along, axis=1)
+
+
+def draw_symmetry(rng: np.random.Generator) -> Symmetry:
+    """One of the eight symmetries of the y-x plane; z is flipped by chance too."""
+    turns = int(rng.integers(4))
+    flips = rng.random(2) < 0.5
+    return Symmetry(turns, bool(flips[0]), bool(flips[1]))
+
+
+def vary_greys(patches: np.ndarray, rng: np.random.Generator, *, spread: float, noise: float) -> np.ndarray:
+    """Other gain, offset and gamma, and Gaussian noise, for each patch its own.
+
+    Parameters
+    ----------
+    patches : ndarray
+        B C (Z) Y X, float32, percentile-normalised to about 0 ... 1; never changed.
+    spread : float
+        The logarithms of gain and gamma lie between minus and plus this, the offset within a third of it.
+    noise : float
+        Largest standard deviation of the noise, in normalised units; it is drawn from 0 to this.
+    """
+    varied = np.empty_like(patches)
+    for number, patch in enumerate(patches):
+        gain, gamma = np.exp(rng.uniform(-spread, spread, 2))
+        offset = rng.uniform(-spread / 3, spread / 3)
+        bent = np.sign(patch) * np.abs(patch) ** np.float32(gamma)
+        varied[number] = np.float32(gain) * bent + np.float32(offset)
+        varied[number] += rng.uniform(0, noise) * rng.standard_normal(patch.shape, np.float32)
+    return varied
+
+
+def enlarge_some(
+    arrays: Sequence[np.ndarray], rng: np.random.Generator, *, zoom: float, nearest: Sequence[bool]
+) -> tuple[np.ndarray, ...]:
+    """A window of the patches enlarged to their size in y and x, by a factor from 1 to `zoom` for the whole batch.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        B C (Z) Y X, all of the same spatial sizes; never changed.
+    zoom : float
+        Largest factor; 1 returns the arrays themselves.
+    nearest : sequence of bool
+        Which of the arrays hold numbers that must not be mixed; the others are interpolated linearly.
+    """
+    factor = rng.uniform(1, zoom)
+    shape = arrays[0].shape
+    wanted = [round(n / factor) for n in shape[-2:]]
+    corners = [int(rng.integers(0, n - w + 1)) for n, w in zip(shape[-2:], wanted, strict=True)]
+    if wanted == list(shape[-2:]):
+        return tuple(arrays)
+    rows, columns = (
+        np.clip((np.arange(n) + 0.5) * w / n - 0.5 + c, c, c + w - 1)
+        for n, w, c in zip(shape[-2:], wanted, corners, strict=True)
+    )
+    results = []
+    for array, whole in zip(arrays, nearest, strict=True):
+        if whole:
+            taken = array[..., np.rint(rows).astype(int)[:, None], np.rint(columns).astype(int)]
+            results.append(np.ascontiguousarray(taken))
+        else:
+            results.append(_linear(_linear(array, rows, -2), columns, -1))
+    return tuple(results)
+
+
+def _linear(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Linear interpolation at `places` along one of the last two axes."""
+    low = np.minimum(np.floor(places).astype(int), array.shape[axis] - 1)
+    high = np.minimum(low + 1, array.shape[axis] - 1)
+    part = (places - low).astype(array.dtype)
+    part = part[:, None] if axis == -2 else part
+    first, second = (np.take(array, index, axis=axis) for index in (low, high))
+    mixed: np.ndarray = first + (second - first) * part
+    return mixed

@@ -1,0 +1,116 @@
+"""What training a segmentation has beside the loop: targets from labels before it, thresholds after it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zooferry import run_folder
+from zooferry.errors import ZooferryError
+from zooferry.files import write_json
+from zooferry.instances import star_convex
+from zooferry.instances.declaration import Declaration, decode
+from zooferry.methods.segmentation import SCORED, Decoding
+from zooferry.prediction import predict_outputs
+from zooferry.segmentation_metrics import overlap
+from zooferry.settings import Settings
+from zooferry.trained import open_run
+from zooferry.training_data import RawData, split
+
+Say = Callable[[str], None]
+MOST_IMAGES = 30  # on which thresholds are chosen
+
+
+def learnt_targets(raw: RawData, method: Any, settings: Settings) -> RawData:
+    """The data with each label image replaced by what the network is to learn; as it is for other methods."""
+    if not hasattr(method, "targets"):
+        return raw
+    samples = []
+    for sample in raw.samples:
+        assert sample.target is not None  # a method of segmentation is refused without labels
+        labels = sample.target[0].astype(np.int64)
+        samples.append(replace(sample, target=method.targets(labels, settings)))
+    if not any(float(s.target.max()) > 0 for s in samples if s.target is not None):
+        raise ZooferryError("no label image holds an object; give label images with a number above 0 for each object")
+    return replace(raw, samples=samples)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """An image's heads C (Z) Y X, and its true labels (Z) Y X."""
+
+    heads: np.ndarray
+    labels: np.ndarray
+
+
+def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Settings, say: Say) -> None:
+    """Find the parameters of decoding with the best mean average precision on the validation images.
+
+    They become the entry ``instances`` of run.json: what a package declares, and the score.
+    """
+    content = run_folder.read_run(run)
+    decoding: Decoding = method.decoding(settings, raw.dims)
+    training, validation = split(raw, settings)
+    numbers = validation or training
+    numbers = numbers[:: -(-len(numbers) // MOST_IMAGES)]
+    model = open_run(run)
+    judged = []
+    for number in numbers:
+        sample = raw.samples[number]
+        assert sample.target is not None
+        found = predict_outputs(model, sample.image)
+        heads = np.concatenate([found[name] for name in decoding.outputs])
+        judged.append(_Judged(heads, sample.target[0].astype(np.int64)))
+    best, score = _best(decoding, judged)
+    said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
+    write_json(run / run_folder.RUN_FILE, {**content, "instances": said, "instances_score": score})
+    words = ", ".join(f"{key} {value:g}" for key, value in best.items())
+    say(f"{words}: mean average precision {score:.3f} on {len(judged)} images (IoU {', '.join(map(str, SCORED))})")
+
+
+def _best(decoding: Decoding, judged: Sequence[_Judged]) -> tuple[dict[str, float], float]:
+    """The parameters with the best mean over the images; of several the ones in the middle."""
+    sums: dict[tuple[float, ...], float] = {}
+    for image in judged:
+        for values, labels in _trials(decoding, image):
+            sums[values] = sums.get(values, 0.0) + mean_precision(image.labels, labels)
+    highest = max(sums.values())
+    equal = [values for values, total in sums.items() if total == highest]
+    return dict(zip(decoding.tuned, equal[len(equal) // 2], strict=True)), highest / len(judged)
+
+
+def mean_precision(true: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean average precision over the IoU in `SCORED`."""
+    found = overlap(true, predicted)
+    return float(np.mean([found.match(threshold).average_precision for threshold in SCORED]))
+
+
+def _trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:
+    """Values of the tuned parameters, and the labels that they give."""
+    if decoding.method == "star_convex":
+        yield from _star_trials(decoding, image)
+        return
+    for values in itertools.product(*decoding.tuned.values()):
+        parameters = {**decoding.parameters, **dict(zip(decoding.tuned, values, strict=True))}
+        shape = image.labels.shape
+        yield values, decode(Declaration(decoding.method, decoding.outputs, parameters), image.heads, shape)
+
+
+def _star_trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:
+    """The same for polygons, which are suppressed by more probable ones alone: a higher threshold only takes some off.
+
+    So each overlap is suppressed once, from the lowest probability on.
+    """
+    probabilities, overlaps = decoding.tuned["prob_thresh"], decoding.tuned["nms_thresh"]
+    grid = decoding.parameters["grid"]
+    found = star_convex.find_candidates(image.heads[0], image.heads[1:], grid=grid, prob_thresh=min(probabilities))
+    for overlapping in overlaps:
+        kept = found.chosen(star_convex.suppress(found, nms_thresh=overlapping))
+        for probability in probabilities:
+            above = kept.chosen(np.flatnonzero(kept.prob > np.float32(probability)))
+            yield (probability, overlapping), star_convex.draw(above, image.labels.shape)
