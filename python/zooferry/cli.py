@@ -125,7 +125,7 @@ def _methods(_: argparse.Namespace) -> int:
 def _add_train(commands: Commands) -> None:
     p = commands.add_parser("train", help="train a method on a folder of images")
     p.add_argument("method", metavar="METHOD", help="see 'zooferry methods'")
-    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="noisy images")
+    p.add_argument("--images", type=Path, metavar="DIR", help="noisy images; none where a recipe draws them")
     p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--settings", type=Path, metavar="FILE.yaml")

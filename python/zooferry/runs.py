@@ -23,6 +23,7 @@ from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
 from zooferry.recalibration import with_recalibrated_scale
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
+from zooferry.synthetic import draw_data
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
@@ -36,7 +37,7 @@ def train_method(
     name: str,
     out: Path,
     *,
-    images: Path,
+    images: Path | None,
     targets: Path | None,
     values: Mapping[str, Any],
     seconds: float | None,
@@ -51,8 +52,8 @@ def train_method(
         Method, for example "n2v".
     out : Path
         Run folder; must not exist unless `resume`.
-    images, targets : Path
-        Folders of TIFFs.
+    images, targets : Path, optional
+        Folders of TIFFs; no images where the settings say what to draw.
     values : mapping
         Settings that differ from the defaults.
     seconds : float, optional
@@ -71,6 +72,8 @@ def train_method(
     method = methods.load(name)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     _require_fitting(facts, targets, settings)
+    if images is not None and getattr(settings, "specimen", None):
+        raise ZooferryError("specimen says what to draw; leave --images away, or say --set specimen={}")
     raw = _read(facts, images, targets, settings)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
     training, validation = split(raw, settings)
@@ -94,11 +97,14 @@ def train_method(
     return progress
 
 
-def _read(facts: methods.MethodFacts, images: Path, targets: Path | None, settings: Settings) -> RawData:
+def _read(facts: methods.MethodFacts, images: Path | None, targets: Path | None, settings: Settings) -> RawData:
     dims = settings.dims or (facts.dims[0] if len(facts.dims) == 1 else 0)
     if dims and dims not in facts.dims:
         raise ZooferryError(f"setting dims is {dims}; {facts.name} has {' and '.join(map(str, facts.dims))}")
-    raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings))
+    if images is None:
+        raw = draw_data(settings)
+    else:
+        raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings))
     made: RawData = with_degraded(raw, settings)
     return made
 

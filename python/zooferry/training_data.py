@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,15 @@ class RawData:
         Path, SHA-256 and shape of every file.
     calibration : dict
         ``pixel_size`` (axis -> float) and ``unit``, as far as the first image has them.
+    fresh : callable, optional
+        Generator -> another clean image C (Z) Y X, where images are drawn: then no sample is degraded twice.
     """
 
     dims: int
     samples: list[RawSample]
     files: list[dict[str, Any]]
     calibration: dict[str, Any] = field(default_factory=dict)
+    fresh: Callable[[np.random.Generator], np.ndarray] | None = None
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -218,7 +221,8 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     def remake(number: int, rng: np.random.Generator) -> TrainingSample:
         clean = raw.samples[training[number]]
         assert clean.source is not None  # the sampler renews those that have one
-        image, target = take_again(clean.source, settings, raw.calibration, rng)
+        source = clean.source if raw.fresh is None else raw.fresh(rng)
+        image, target = take_again(source, settings, raw.calibration, rng)
         again = normalised(replace(clean, image=image, target=target))
         return split_rows(again, fraction, sides[-2])[0] if rows else again
 

@@ -48,6 +48,8 @@ class CareSettings(Settings):
     degrade : mapping, optional
         Make noisy images from clean ones while training, see `zooferry.degrading.read_degradation`: from the images,
         or, where there are targets, from these beside the pairs.
+    specimen : mapping, optional
+        Draw the clean images while training instead of reading them, see `zooferry.synthetic.read_specimen`.
     degraded : float
         Part of the patches that come from degraded images, where there are pairs too.
     clean : str
@@ -67,6 +69,7 @@ class CareSettings(Settings):
     beta: float = 1.0
     recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
+    specimen: Mapping[str, Any] | None = None
     degraded: float = 0.5
     clean: str = ""
     simulated: int = 0
