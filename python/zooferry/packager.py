@@ -135,7 +135,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
                 **described_halo(content),
                 "target_preprocessing": content.get("target", []),
-                "target_matched": content.get("matched", False),
+                "target_matched": content.get("matched", ""),
                 "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
         },

@@ -17,7 +17,7 @@ from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
-from zooferry.matching import may_match
+from zooferry.matching import matching_of
 from zooferry.methods import outputs
 from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
@@ -185,7 +185,7 @@ def _write_start(
     files = [f | {"role": "validation" if i in held else "training"} for i, f in enumerate(raw.files)]
     taken = [i for i in training if raw.samples[i].source is None] or training
     grey = [float(np.percentile(raw.samples[i].image, p)) for i in taken for p in (0.1, 99.9)]
-    match = may_match(settings, raw.channels)
+    matching = matching_of(settings, raw.channels)
     content = {
         "zooferry": __version__,
         **start,
@@ -194,8 +194,8 @@ def _write_start(
         "channels": list(raw.channels),
         "preprocessing": list(scalings.preprocessing),
         "postprocessing": list(scalings.postprocessing),
-        "target": [] if match else list(scalings.target),
-        "matched": match,
+        "target": [] if matching else list(scalings.target),
+        "matched": matching,
         "outputs": outputs.complete(scalings.outputs, scalings.postprocessing),
         "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],

@@ -14,7 +14,7 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_usable
-from zooferry.matching import matched, may_match, scaled_like
+from zooferry.matching import matching_of, scaled_like
 from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
@@ -199,13 +199,13 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
         An image is smaller than a patch.
     """
     depth = max(s.image.shape[1] for s in raw.samples) if target_factors(settings).get("z") == 0 else 0
-    match = may_match(settings, raw.channels)
+    matching = matching_of(settings, raw.channels)
 
     def normalised(sample: RawSample) -> TrainingSample:
         image = _scaled(scalings.preprocessing, sample.image)
         if depth:  # every patch holds the whole stack; mirrored slices lay the same surface down twice
             image = mirror(image, (len(image), depth, *image.shape[2:]))
-        return TrainingSample(sample.name, image, _scaled_target(sample, scalings, match))
+        return TrainingSample(sample.name, image, _scaled_target(sample, scalings, matching))
 
     training, validation = split(raw, settings)
     sides = (depth, *patch_sides(settings, raw.dims)[1:]) if depth else patch_sides(settings, raw.dims)
@@ -236,12 +236,12 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
 
 
-def _scaled_target(sample: RawSample, scalings: Any, match: bool) -> np.ndarray | None:
+def _scaled_target(sample: RawSample, scalings: Any, matching: str) -> np.ndarray | None:
     if sample.target is None:
         return None
-    if not match:
+    if not matching:
         return _scaled(scalings.target, sample.target)
-    return scaled_like(scalings.preprocessing, matched(sample.target, sample.image, sample.name), sample.image)
+    return scaled_like(scalings.preprocessing, sample.target, sample.image, matching=matching, name=sample.name)
 
 
 def _scaled(operations: Sequence[Operation], sample: np.ndarray) -> np.ndarray:
