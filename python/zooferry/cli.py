@@ -57,18 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (
-        _add_demo,
-        _add_simulate,
-        add_degrade,
-        _add_methods,
-        add_train,
-        add_learning_curve,
-        _add_predict,
-        _add_evaluate,
-    ):
+    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, _add_predict):
         add(commands)
-    for add in (_add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
+    for add in (_add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 

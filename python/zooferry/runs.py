@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zooferry import __version__, axes, methods, run_folder
+from zooferry import __version__, axes, methods, run_folder, transfer
 from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
@@ -68,26 +68,56 @@ def train_method(
     ZooferryError
         Anything wrong with the data, the settings or the folder; then no folder is made.
     """
-    facts = methods.facts(name)
-    method = methods.load(name)
+    return carry_out(Task(name, out, images, targets, values), seconds=seconds, resume=resume, say=say)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained on what; the fields of :func:`train_method`, and two more.
+
+    Attributes
+    ----------
+    parent : Parent, optional
+        Whose weights the run starts from.
+    held : tuple of str
+        Names of the files that validate; () lets chance decide.
+    """
+
+    name: str
+    out: Path
+    images: Path | None
+    targets: Path | None
+    values: Mapping[str, Any]
+    parent: transfer.Parent | None = None
+    held: tuple[str, ...] = ()
+
+
+def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> Progress:
+    """See :func:`train_method`."""
+    facts, out = methods.facts(task.name), task.out
+    method = methods.load(task.name)
+    values = task.values if resume or not task.parent else task.parent.settings(method.SETTINGS, task.values)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
-    _require_fitting(facts, targets, settings)
-    if images is not None and getattr(settings, "specimen", None):
+    _require_fitting(facts, task.targets, settings)
+    if task.images is not None and getattr(settings, "specimen", None):
         raise ZooferryError("specimen says what to draw; leave --images away, or say --set specimen={}")
-    raw = _read(facts, images, targets, settings)
+    raw = dataclasses.replace(_read(facts, task.images, task.targets, settings), held=task.held)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
     training, validation = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
     data = prepare(raw, settings, scalings, method.foreground(settings))
     torch.manual_seed(settings.seed)
-    network = method.build_network(settings, raw.dims, *raw.channels)
+    network, arguments = _network(task, method, settings, raw)
     if resume:
         _require_same_data(out, raw)
-        seconds = seconds or run_folder.read_run(out).get("budget_seconds")
-    else:
+        former = run_folder.read_run(out)
+        network = transfer.resumed(task.parent, network, former)
+        seconds = seconds or former.get("budget_seconds")
+    transfer.freeze(network, settings.freeze)
+    if not resume:
         run_folder.require_new(out)
-        arguments = method.network_arguments(settings, raw.dims, *raw.channels)
-        start = {"method": name, "network": {"architecture": name_of(network), "arguments": dict(arguments)}}
+        start = {"method": task.name, "network": {"architecture": name_of(network), "arguments": arguments}}
+        start |= {"parent": task.parent.to_json()} if task.parent else {}
         _write_start(out, start, settings, raw=_given(method, settings, raw), scalings=scalings, seconds=seconds)
     say(_announcement(facts, raw, network))
     _warn_without(data, say)
@@ -95,6 +125,19 @@ def train_method(
     held = [raw.samples[i] for i in validation] if getattr(settings, "recalibrate", False) else []
     _update(out, status="finished" if progress.finished else "interrupted", progress=progress, held=held)
     return progress
+
+
+def _network(
+    task: Task, method: methods.Method, settings: Settings, raw: RawData
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A fresh network, or the parent's, and its arguments."""
+    network = method.build_network(settings, raw.dims, *raw.channels)
+    arguments = dict(method.network_arguments(settings, raw.dims, *raw.channels))
+    if task.parent is not None:
+        return transfer.take_over(task.parent, network, arguments)
+    if settings.freeze and not (task.out / run_folder.RUN_FILE).exists():
+        raise ZooferryError("freeze keeps levels of another run as they are; say which with --from RUN_OR_PACKAGE")
+    return network, arguments
 
 
 def _read(facts: methods.MethodFacts, images: Path | None, targets: Path | None, settings: Settings) -> RawData:

@@ -61,6 +61,8 @@ class RawData:
         ``pixel_size`` (axis -> float) and ``unit``, as far as the first image has them.
     fresh : callable, optional
         Generator -> another clean image C (Z) Y X, where images are drawn: then no sample is degraded twice.
+    held : tuple of str
+        Names of the files that validate, where chance shall not decide.
     """
 
     dims: int
@@ -68,6 +70,7 @@ class RawData:
     files: list[dict[str, Any]]
     calibration: dict[str, Any] = field(default_factory=dict)
     fresh: Callable[[np.random.Generator], np.ndarray] | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -183,7 +186,8 @@ def split(raw: RawData, settings: Settings) -> tuple[list[int], list[int]]:
     if count == 1:
         held = {taken[i] for i in split_images(len(taken), settings.validation_fraction, rng)[1]}
     else:
-        files = set(split_images(count, settings.validation_fraction, rng)[1])
+        named = {n for n, file in enumerate(raw.files) if file["file"] in raw.held}
+        files = named or set(split_images(count, settings.validation_fraction, rng)[1])
         held = {i for i in taken if raw.samples[i].file in files}
     seen = {(raw.samples[i].file, raw.samples[i].name) for i in held}
     training = [i for i, s in enumerate(raw.samples) if i not in held and (s.file, s.name) not in seen]
