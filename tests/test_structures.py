@@ -120,7 +120,8 @@ def test_clutter_keeps_off_the_surface():
 
 
 @pytest.mark.parametrize(("kind", "dims", "folders"), [
-    ("tubes", 2, ["noisy", "clean"]), ("granules", 3, ["noisy", "clean"]), ("surface", 3, ["noisy", "clean", "height"]),
+    ("tubes", 2, ["noisy", "clean", "specimen"]), ("granules", 3, ["noisy", "clean", "specimen"]),
+    ("surface", 3, ["noisy", "clean", "height"]),
 ])  # fmt: skip
 def test_simulated_series(kind, dims, folders):
     """What the camera took is brighter where the truth is."""
