@@ -17,7 +17,7 @@ import xarray as xr
 
 from zooferry import axes
 from zooferry.errors import ZooferryError
-from zooferry.matching import matched, scaled_like
+from zooferry.matching import MATCHINGS, scaled_like
 from zooferry.metrics import affine_fit
 from zooferry.normalization import apply_operations
 from zooferry.prediction import Model
@@ -135,8 +135,8 @@ def calibrate_image(
 
 def in_units_of(model: Model, truth: np.ndarray, *, mean: np.ndarray, noisy: np.ndarray) -> np.ndarray:
     """A clean image on the scale of the model's mean, all C (Z) Y X; see `calibrate_image`."""
-    if model.matched and truth.shape == noisy.shape:
-        return scaled_like(model.preprocessing, matched(truth, noisy), noisy)
+    if model.matched in MATCHINGS and truth.shape == noisy.shape:
+        return scaled_like(model.preprocessing, truth, noisy, matching=model.matched)
     if model.target:
         scaled: np.ndarray = apply_operations(model.target, truth[np.newaxis], model.axes)[0]
         return scaled

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zooferry import __version__
 from zooferry.cli_degrade import add_degrade
 from zooferry.cli_fiji import add_fiji
+from zooferry.cli_train import add_learning_curve, add_train
 from zooferry.errors import ZooferryError
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, _add_train, _add_predict, _add_evaluate):
+    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, _add_predict):
         add(commands)
-    for add in (_add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
+    for add in (_add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 
@@ -120,57 +121,6 @@ def _methods(_: argparse.Namespace) -> int:
     for name in names():
         print(f"       {name:11} {title(name)}")
     return 0
-
-
-def _add_train(commands: Commands) -> None:
-    p = commands.add_parser("train", help="train a method on a folder of images")
-    p.add_argument("method", metavar="METHOD", help="see 'zooferry methods'")
-    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="noisy images")
-    p.add_argument("--targets", type=Path, metavar="DIR", help="their clean partners, of the same names")
-    p.add_argument("--labels", type=Path, metavar="DIR", help="label images of the same names, for segmentation")
-    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
-    p.add_argument("--settings", type=Path, metavar="FILE.yaml")
-    p.add_argument("--set", action="append", default=[], metavar="key=value", dest="assignments")
-    p.add_argument("--recipe", metavar="NAME", help="settings for a task, see 'zooferry methods'")
-    p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget")
-    p.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    p.set_defaults(run=_train)
-
-
-def _train(options: argparse.Namespace) -> int:
-    from zooferry.methods import facts
-    from zooferry.settings import read_settings
-
-    targets = _partners(options, needs_labels=facts(options.method).needs_labels)
-    values = read_settings(options.settings, options.assignments, recipe=options.recipe)
-    from zooferry.runs import train_method
-
-    progress = train_method(
-        options.method,
-        options.out,
-        images=options.images,
-        targets=targets,
-        values=values,
-        seconds=options.seconds,
-        resume=options.resume,
-        say=say,
-    )
-    if not progress.finished:
-        say(f"stopped at step {progress.step}; go on with the same command and --resume")
-        return 130
-    say(f"finished: {progress.finished}; best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
-    print(options.out)
-    return 0
-
-
-def _partners(options: argparse.Namespace, *, needs_labels: bool) -> Path | None:
-    """The folder of what the method learns: label images, or clean partners."""
-    wrong, right = ("targets", "labels") if needs_labels else ("labels", "targets")
-    if getattr(options, wrong) is not None:
-        what = "label images; give them with --labels" if needs_labels else "no label images; leave --labels away"
-        raise ZooferryError(f"{options.method} learns from {what}")
-    found: Path | None = getattr(options, right)
-    return found
 
 
 def _add_predict(commands: Commands) -> None:
@@ -240,6 +190,7 @@ def _add_package(commands: Commands) -> None:
     p.add_argument("--card", type=Path, metavar="card.yaml", help="authors, licence, tags ...")
     p.add_argument("--init-card", type=Path, metavar="card.yaml", help="write a card to fill in, and stop")
     p.add_argument("--bake", action="store_true", help="percentile normalisation inside the network; whole images only")
+    p.add_argument("--example", type=Path, metavar="IMAGE", help="test image (default: a part of a validation image)")
     p.add_argument("--out", type=Path, metavar="model.zip")
     p.set_defaults(run=_package)
 
@@ -255,7 +206,8 @@ def _package(options: argparse.Namespace) -> int:
         raise ZooferryError("a run and a name for the package are needed: zooferry package RUN --out model.zip")
     from zooferry.packager import package_run
 
-    print(package_run(options.run_folder, options.out, card=options.card, say=say, bake=options.bake))
+    said = {"card": options.card, "bake": options.bake, "example": options.example}
+    print(package_run(options.run_folder, options.out, say=say, **said))
     return 0
 
 

@@ -17,11 +17,13 @@ from zooferry.errors import ZooferryError
 from zooferry.normalization import Operation, apply_operations
 
 OWN = "raw"
+MATCHINGS = ("gain", "affine")
 
 
-def may_match(settings: Any, channels: tuple[int, int]) -> bool:
-    """Whether the targets are to be matched, and can be: with equal channels of image and target."""
-    return bool(getattr(settings, "match", False)) and channels[0] == channels[1]
+def matching_of(settings: Any, channels: tuple[int, int]) -> str:
+    """What `scaled_like` shall do; "" where targets are not to be matched, or have other channels than the images."""
+    chosen = str(getattr(settings, "match", "none"))
+    return chosen if chosen in MATCHINGS and channels[0] == channels[1] else ""
 
 
 def matched(target: np.ndarray, image: np.ndarray, name: str = "") -> np.ndarray:
@@ -53,15 +55,34 @@ def matched(target: np.ndarray, image: np.ndarray, name: str = "") -> np.ndarray
         if gain <= 0 < power:
             raise ZooferryError(
                 f"{name or 'a target'}: its clean partner is not brighter where the image is (gain {gain:.3g}), so it "
-                "cannot be matched; look whether the two belong together, or say --set match=false"
+                "cannot be matched; look whether the two belong together, or say --set match=none"
             )
         found[channel] = gain * centred + second.mean()
     return found
 
 
-def scaled_like(preprocessing: Sequence[Operation], target: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """A matched target in the network's units: its image's statistics scale it; both C (Z) Y X."""
+def scaled_like(
+    preprocessing: Sequence[Operation], target: np.ndarray, image: np.ndarray, *, matching: str, name: str = ""
+) -> np.ndarray:
+    """A target in the network's units, scaled with the statistics of its image; both C (Z) Y X.
+
+    Parameters
+    ----------
+    preprocessing : sequence of Operation
+        Of the image, with a ``scale_range``.
+    target, image : ndarray
+        Grey values.
+    matching : str
+        "affine": gain and offset of `matched` count. "gain": its gain alone, and the target's own lower percentile
+        becomes 0, so that the dark of every image is at 0 however strong its noise.
+    name : str
+        For the message of `matched`.
+    """
     names = network_axes(image.ndim - 1)
     raw = {OWN: (image[np.newaxis], names)}
-    scaled: np.ndarray = apply_operations(preprocessing, target[np.newaxis], names, references=raw, own=OWN)[0]
-    return scaled
+    fitted = matched(target, image, name)[np.newaxis]
+    scaled: np.ndarray = apply_operations(preprocessing, fitted, names, references=raw, own=OWN)[0]
+    if matching == "affine":
+        return scaled
+    low = next(o["kwargs"]["min_percentile"] for o in preprocessing if o["id"] == "scale_range")
+    return np.asarray(scaled - np.percentile(scaled.astype(np.float64), low), np.float32)

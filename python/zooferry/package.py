@@ -204,13 +204,16 @@ def weights_file(package: OpenPackage, weights: str) -> Path:
 
 
 def why_not_tiled(package: OpenPackage) -> str:
-    """Why the package is no image in, images of the same size out, in words; empty if it is just that."""
+    """Why the package is no image in, images of that size or a multiple out, in words; empty if it is just that."""
     if len(package.inputs) != 1:
         return f"{len(package.inputs)} inputs; allowed is one"
     if len({output.axes for output in package.outputs}) > 1:
         return "outputs of different axes; allowed are the same ones"
     problems = (_why_no_image(package.inputs[0], output) for output in package.outputs)
-    return next((problem for problem in problems if problem), "")
+    problem = next((problem for problem in problems if problem), "")
+    if not problem and len({_factors(package.inputs[0], output) for output in package.outputs}) > 1:
+        return "outputs of different sizes; allowed is the same one"
+    return problem
 
 
 def _why_no_image(raw: TensorSpec, restored: TensorSpec) -> str:
@@ -219,19 +222,27 @@ def _why_no_image(raw: TensorSpec, restored: TensorSpec) -> str:
         return f"axes {', '.join(raw.axes)} to {', '.join(restored.axes)}; allowed are batch, channel, (z), y, x"
     if any(operation["id"] in LIBRARIES for operation in restored.operations):
         return f"its output {restored.id!r} becomes labels; allowed is an image"
-    for axis in restored.axes[2:]:
-        if not _same_length(raw, restored, axis):
-            return f"its output {restored.id!r} has another size along {axis}; allowed is that of the input"
+    for axis, factor in zip(raw.axes[2:], _factors(raw, restored), strict=True):
+        if factor == 0 and axis in restored.axes:
+            return f"its output {restored.id!r} has another size along {axis}; allowed are multiples of the input's"
     return ""
 
 
-def _same_length(raw: TensorSpec, restored: TensorSpec, axis: str) -> bool:
+def _factors(raw: TensorSpec, restored: TensorSpec) -> tuple[int, ...]:
+    """Output over input pixels per spatial axis of the input; 0: no such axis, or no whole number."""
+    return tuple(_factor(raw, restored, axis) for axis in raw.axes[2:])
+
+
+def _factor(raw: TensorSpec, restored: TensorSpec, axis: str) -> int:
+    if axis not in restored.axes:
+        return 0
     first, second = raw.axes.index(axis), restored.axes.index(axis)
     size = restored.sizes[second]
     if not isinstance(size, Mapping):
-        return bool(size == raw.sizes[first])
-    same_scale = abs(raw.scales[first] / restored.scales[second] - 1) < 1e-6
-    return same_scale and size == {"tensor_id": raw.id, "axis_id": axis, "offset": 0}
+        return int(size == raw.sizes[first])
+    ratio = raw.scales[first] / restored.scales[second]
+    whole = abs(ratio - round(ratio)) < 1e-6 * ratio and size == {"tensor_id": raw.id, "axis_id": axis, "offset": 0}
+    return round(ratio) if whole else 0
 
 
 def package_model(package: OpenPackage, *, weights: str | None = None, trust_code: bool = False) -> Model:
@@ -240,7 +251,7 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
     Parameters
     ----------
     package : OpenPackage
-        With one input, and outputs of its spatial sizes.
+        With one input, and outputs of its spatial sizes or whole multiples of them.
     weights : str, optional
         "onnx", "torchscript" or "pytorch_state_dict"; by default the first of these, ONNX being the fastest on a
         processor.
@@ -264,19 +275,20 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
         channels=int(raw.sizes[1]),
         step=tuple(int(s["step"]) for s in sizes),
         minimum=tuple(int(s["min"]) for s in sizes),
-        halo=tuple(max(_halo(output, axis) for output in package.outputs) for axis in raw.axes[2:]),
+        halo=tuple(max(_halo(raw, output, axis) for output in package.outputs) for axis in raw.axes[2:]),
         preprocessing=raw.operations,
         outputs={output.id: output.operations for output in package.outputs},
         network=lambda batch: infer([batch]),
         fixed=tuple(i for i, s in enumerate(raw.sizes[2:]) if not isinstance(s, Mapping)),
-        factors=tuple(int(axis in package.outputs[0].axes) for axis in raw.axes[2:]),
+        factors=_factors(raw, package.outputs[0]),
         target=_target(package.content),
-        matched=bool(_said(package.content).get("target_matched", False)),
+        matched=str(_said(package.content).get("target_matched") or ""),
     )
 
 
-def _halo(output: TensorSpec, axis: str) -> int:
-    return output.halo[output.axes.index(axis)] if axis in output.axes else 0
+def _halo(raw: TensorSpec, output: TensorSpec, axis: str) -> int:
+    """In pixels of the input."""
+    return -(-output.halo[output.axes.index(axis)] // _factor(raw, output, axis)) if axis in output.axes else 0
 
 
 def _target(content: Mapping[str, Any]) -> tuple[Operation, ...]:

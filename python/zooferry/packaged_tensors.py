@@ -13,6 +13,7 @@ import xarray as xr
 
 from zooferry import axes
 from zooferry.architectures import reach
+from zooferry.errors import ZooferryError
 from zooferry.images import read_image, write_image
 from zooferry.methods.outputs import Output, channel_names, data_description, read_outputs
 from zooferry.prediction import predict_outputs
@@ -44,11 +45,28 @@ class Example:
         return self.raw if self.raw.ndim == self.restored.ndim else self.raw.max(axis=1)
 
 
-def write_example(run: Path, parts: Path, content: Mapping[str, Any]) -> Example:
-    """Write test tensors and sample images; the test outputs are the re-loaded model's on the raw example."""
-    raw = read_image(run / "example_input.tif")
+def write_example(run: Path, parts: Path, content: Mapping[str, Any], example: Path | None = None) -> Example:
+    """Write test tensors and sample images; the test outputs are the re-loaded model's on the raw example.
+
+    Parameters
+    ----------
+    run, parts : Path
+        Where the example is, and where the package is being put together.
+    content : mapping
+        run.json.
+    example : Path, optional
+        An image to use instead of the run's, which is a part of a validation image.
+
+    Raises
+    ------
+    ZooferryError
+        That image is none the network takes as it is.
+    """
+    raw = read_image(example or run / "example_input.tif")
     model = open_run(run, content)
     array = next(array for _, array in axes.samples(raw, model.dims))
+    if example is not None:
+        _require_fitting(example, array, content)
     found = predict_outputs(model, array)
     np.save(parts / "test_input.npy", array[np.newaxis])
     write_image(parts / "sample_input.tif", raw)
@@ -57,8 +75,20 @@ def write_example(run: Path, parts: Path, content: Mapping[str, Any]) -> Example
         write_image(parts / f"sample_{name}.tif", _like(raw, found[output.id]))
     target = run / "example_target.tif"
     flat = len(model.output_axes) - 2
-    wanted = next(a for _, a in axes.samples(read_image(target), flat)) if target.exists() else None
+    has_target = example is None and target.exists()
+    wanted = next(a for _, a in axes.samples(read_image(target), flat)) if has_target else None
     return Example(array, found, wanted)
+
+
+def _require_fitting(example: Path, array: np.ndarray, content: Mapping[str, Any]) -> None:
+    shape, channels = geometry(content), int(content["channels"][0])
+    places = zip(array.shape[1:], shape["minimum"], shape["step"], strict=True)
+    if len(array) != channels or any(n < least or (n - least) % step for n, least, step in places):
+        sizes = ", ".join(f"{m} + n x {s}" for m, s in zip(shape["minimum"], shape["step"], strict=True))
+        raise ZooferryError(
+            f"{example}: {len(array)} channel(s) of {array.shape[1:]} pixels; an example for this network has "
+            f"{channels} channel(s) and {sizes} pixels along {', '.join(axes.spatial_axes(int(content['dims'])))}"
+        )
 
 
 def file_names(outputs: Mapping[str, Any] | Sequence[str]) -> list[str]:

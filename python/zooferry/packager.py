@@ -24,13 +24,16 @@ from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
 from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, described_halo, write_example
 from zooferry.trained import baked, build_trained_network, geometry
+from zooferry.transfer import described
 
 FORMAT = "0.5.10"  # the last in which documentation and covers may be plain names, which is all that JDLL reads
 OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_model_bundle")  # said to be absent
 Say = Callable[[str], None]
 
 
-def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool = False) -> Path:
+def package_run(
+    run: Path, out: Path, *, card: Path | None, say: Say, bake: bool = False, example: Path | None = None
+) -> Path:
     """Package a run.
 
     Parameters
@@ -45,6 +48,9 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool
         Gets the progress line by line.
     bake : bool
         Put the percentile normalisation inside the network, for hosts whose percentiles differ.
+    example : Path, optional
+        Image for the test tensors, the samples and the cover, instead of a part of a validation image: where those
+        must not be passed on, or to make the package smaller.
 
     Returns
     -------
@@ -68,12 +74,12 @@ def package_run(run: Path, out: Path, *, card: Path | None, say: Say, bake: bool
         parts = Path(scratch) / "parts"
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
-        example = write_example(run, parts, content)
+        shown = write_example(run, parts, content, example)
         deviations = _write_weights(run, parts, content)
         description = _describe(run, parts, content, said)
-        readme = model_readme.write(run, content, description, example, deviations)
+        readme = model_readme.write(run, content, description, shown, deviations)
         (parts / "README.md").write_text(readme, encoding="utf-8")
-        model_readme.write_cover(parts / "cover.png", example)
+        model_readme.write_cover(parts / "cover.png", shown)
         folder = _save(description, parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
@@ -120,7 +126,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
         "inputs": [describe_input(parts, content)],
         "outputs": describe_outputs(parts, content),
         "weights": _weights(content),
-        "parent": None,
+        "parent": described(content),
         "run_mode": None,
         "icon": card.get("id_emoji"),
         "packaged_by": card["authors"],
@@ -135,7 +141,8 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
                 **described_halo(content),
                 "target_preprocessing": content.get("target", []),
-                "target_matched": content.get("matched", False),
+                "target_matched": content.get("matched", ""),
+                **({"parent": content["parent"]} if content.get("parent") else {}),
                 "data_sha256": [f["sha256"] for f in read_json(run / "data.json")],
             },
         },

@@ -50,8 +50,8 @@ class Model:
         1 / g (g a power of 2) where they have every g-th pixel.
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
-    matched : bool
-        A clean reference image comes there by `zooferry.matching` instead.
+    matched : str
+        "gain" or "affine": a clean reference image comes there by `zooferry.matching` instead; "" for neither.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Model:
     fixed: tuple[int, ...] = ()
     factors: tuple[float, ...] = ()
     target: tuple[Operation, ...] = ()
-    matched: bool = False
+    matched: str = ""
 
     @property
     def dims(self) -> int:
@@ -148,11 +148,11 @@ def choose_tile(shape: Sequence[int], model: Model, tile: int | None) -> tuple[i
     """Tile lengths per spatial axis, in pixels.
 
     An axis without a halo is never tiled, because what the network sees there is unknown. The others share the
-    default volume evenly, or get the length asked for; the whole image is one tile where it is small. An axis on
-    which the network takes one length only is tiled with it.
+    default volume (of the output) evenly, or get the length asked for; the whole image is one tile where it is small.
+    An axis on which the network takes one length only is tiled with it.
     """
     halo = [-(-h // s) * s for h, s in zip(model.halo, model.step, strict=True)]
-    volume = DEFAULT_TILE_PIXELS[model.dims]
+    volume = DEFAULT_TILE_PIXELS[model.dims] // math.prod(max(1, factor) for factor in model.factors)
     if tile is None and np.prod(shape) <= volume:
         return _with_fixed(shape, shape, model)
     whole = [n for n, h in zip(shape, halo, strict=True) if h == 0]

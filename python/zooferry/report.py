@@ -19,6 +19,7 @@ from zooferry.tolerance import STATUS as TOLERATED
 
 if TYPE_CHECKING:
     from zooferry.calibration import Calibration
+    from zooferry.charts import Chart
     from zooferry.figures import PictureRow
     from zooferry.metrics import RestorationScore
     from zooferry.residuals import ResidualCheck
@@ -252,6 +253,14 @@ def write_check_report(path: Path, report: CheckReport) -> None:
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
     """Write the page of `zooferry evaluate`: scores, and pictures of the first images."""
     _write_page(path, "evaluation.html", {"report": report, "rows": _image_rows(report)})
+
+
+def write_curve_report(
+    path: Path, title: str, about: Mapping[str, str], shown: tuple[Sequence[Mapping[str, Any]], Sequence[Chart]]
+) -> None:
+    """Write the page of `zooferry learning-curve`; `shown` are its rows and its charts."""
+    rows, charts = shown
+    _write_page(path, "curve.html", {"title": title, "about": about, "rows": rows, "charts": charts})
 
 
 def write_demo_report(path: Path, report: DemoReport) -> None:

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from zooferry import __version__, axes, methods, run_folder
+from zooferry import __version__, axes, methods, run_folder, transfer
 from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
-from zooferry.matching import may_match
+from zooferry.matching import matching_of
 from zooferry.methods import outputs
 from zooferry.on_the_fly import with_degraded
 from zooferry.prediction import predict_outputs
 from zooferry.recalibration import with_recalibrated_scale
 from zooferry.segmentation_training import choose_thresholds, learnt_targets
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
+from zooferry.synthetic import draw_data
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
@@ -37,7 +38,7 @@ def train_method(
     name: str,
     out: Path,
     *,
-    images: Path,
+    images: Path | None,
     targets: Path | None,
     values: Mapping[str, Any],
     seconds: float | None,
@@ -52,8 +53,9 @@ def train_method(
         Method, for example "n2v".
     out : Path
         Run folder; must not exist unless `resume`.
-    images, targets : Path
-        Folders of TIFFs; for a method of segmentation the targets are label images.
+    images, targets : Path, optional
+        Folders of TIFFs; no images where the settings say what to draw. For a method of
+        segmentation the targets are label images.
     values : mapping
         Settings that differ from the defaults.
     seconds : float, optional
@@ -68,24 +70,56 @@ def train_method(
     ZooferryError
         Anything wrong with the data, the settings or the folder; then no folder is made.
     """
-    facts = methods.facts(name)
-    method = methods.load(name)
+    return carry_out(Task(name, out, images, targets, values), seconds=seconds, resume=resume, say=say)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained on what; the fields of :func:`train_method`, and two more.
+
+    Attributes
+    ----------
+    parent : Parent, optional
+        Whose weights the run starts from.
+    held : tuple of str
+        Names of the files that validate; () lets chance decide.
+    """
+
+    name: str
+    out: Path
+    images: Path | None
+    targets: Path | None
+    values: Mapping[str, Any]
+    parent: transfer.Parent | None = None
+    held: tuple[str, ...] = ()
+
+
+def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> Progress:
+    """See :func:`train_method`."""
+    facts, out = methods.facts(task.name), task.out
+    method = methods.load(task.name)
+    values = task.values if resume or not task.parent else task.parent.settings(method.SETTINGS, task.values)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
-    _require_fitting(facts, targets, settings)
-    raw = _read(facts, images, targets, settings)
+    _require_fitting(facts, task.targets, settings)
+    if task.images is not None and getattr(settings, "specimen", None):
+        raise ZooferryError("specimen says what to draw; leave --images away, or say --set specimen={}")
+    raw = dataclasses.replace(_read(facts, task.images, task.targets, settings), held=task.held)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
     training, validation = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
     data = prepare(learnt_targets(raw, method, settings), settings, scalings, method.foreground(settings))
     torch.manual_seed(settings.seed)
-    network = method.build_network(settings, raw.dims, *raw.channels)
+    network, arguments = _network(task, method, settings, raw)
     if resume:
         _require_same_data(out, raw)
-        seconds = seconds or run_folder.read_run(out).get("budget_seconds")
-    else:
+        former = run_folder.read_run(out)
+        network = transfer.resumed(task.parent, network, former)
+        seconds = seconds or former.get("budget_seconds")
+    transfer.freeze(network, settings.freeze)
+    if not resume:
         run_folder.require_new(out)
-        arguments = method.network_arguments(settings, raw.dims, *raw.channels)
-        start = {"method": name, "network": {"architecture": name_of(network), "arguments": dict(arguments)}}
+        start = {"method": task.name, "network": {"architecture": name_of(network), "arguments": arguments}}
+        start |= {"parent": task.parent.to_json()} if task.parent else {}
         _write_start(out, start, settings, raw=_given(method, settings, raw), scalings=scalings, seconds=seconds)
     say(_announcement(facts, raw, network))
     _warn_without(data, say)
@@ -97,12 +131,28 @@ def train_method(
     return progress
 
 
-def _read(facts: methods.MethodFacts, images: Path, targets: Path | None, settings: Settings) -> RawData:
+def _network(
+    task: Task, method: methods.Method, settings: Settings, raw: RawData
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A fresh network, or the parent's, and its arguments."""
+    network = method.build_network(settings, raw.dims, *raw.channels)
+    arguments = dict(method.network_arguments(settings, raw.dims, *raw.channels))
+    if task.parent is not None:
+        return transfer.take_over(task.parent, network, arguments)
+    if settings.freeze and not (task.out / run_folder.RUN_FILE).exists():
+        raise ZooferryError("freeze keeps levels of another run as they are; say which with --from RUN_OR_PACKAGE")
+    return network, arguments
+
+
+def _read(facts: methods.MethodFacts, images: Path | None, targets: Path | None, settings: Settings) -> RawData:
     dims = settings.dims or (facts.dims[0] if len(facts.dims) == 1 else 0)
     if dims and dims not in facts.dims:
         raise ZooferryError(f"setting dims is {dims}; {facts.name} has {' and '.join(map(str, facts.dims))}")
-    labels = facts.needs_labels
-    raw = read_training_data(images, targets, dims=dims, factors=target_factors(settings), labels=labels)
+    if images is None:
+        raw = draw_data(settings)
+    else:
+        factors, labels = target_factors(settings), facts.needs_labels
+        raw = read_training_data(images, targets, dims=dims, factors=factors, labels=labels)
     made: RawData = with_degraded(raw, settings)
     return made
 
@@ -187,7 +237,7 @@ def _write_start(
     files = [f | {"role": "validation" if i in held else "training"} for i, f in enumerate(raw.files)]
     taken = [i for i in training if raw.samples[i].source is None] or training
     grey = [float(np.percentile(raw.samples[i].image, p)) for i in taken for p in (0.1, 99.9)]
-    match = may_match(settings, raw.channels)
+    matching = matching_of(settings, raw.channels)
     content = {
         "zooferry": __version__,
         **start,
@@ -196,8 +246,8 @@ def _write_start(
         "channels": list(raw.channels),
         "preprocessing": list(scalings.preprocessing),
         "postprocessing": list(scalings.postprocessing),
-        "target": [] if match else list(scalings.target),
-        "matched": match,
+        "target": [] if matching else list(scalings.target),
+        "matched": matching,
         "outputs": outputs.complete(scalings.outputs, scalings.postprocessing),
         "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],

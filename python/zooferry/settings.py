@@ -50,6 +50,8 @@ class Settings:
         normalised units), its target alike.
     width, depth, kernel : int
         Of the U-Net: feature channels of the first level, number of halvings, side of the kernels.
+    freeze : int
+        Encoder levels that stay as they are in a run that starts from another (`zooferry.transfer`).
     precision : str
         Of Lightning Fabric: "32-true", "bf16-mixed" or "16-mixed" (GPU).
     seed : int
@@ -72,6 +74,7 @@ class Settings:
     width: int = 16
     depth: int = 2
     kernel: int = 3
+    freeze: int = 0
     precision: str = "32-true"
     seed: int = 0
 
@@ -87,7 +90,7 @@ class Settings:
             "patch": (8, 4096), "patch_z": (1, 1024), "batch": (0, 4096), "steps": (0, 10**9),
             "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
             "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
-            "intensity": (0, 2), "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
+            "intensity": (0, 2), "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1), "freeze": (0, 64),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             self._require(name, low <= getattr(self, name) <= high, f"{low} to {high}")

@@ -164,6 +164,8 @@ class Acquisition:
         Of cells: 0 background, 1..K the nuclei.
     height : ndarray of float32 or None
         Of a surface: where it lies, (Y, X), in slices from 0.
+    specimen : ndarray of float32 or None
+        Of tubes and granules: their light before any optics, for `zooferry degrade` and to judge deconvolution by.
     """
 
     noisy: NDArray[np.uint16]
@@ -171,11 +173,12 @@ class Acquisition:
     pixel_size: dict[str, float]
     labels: NDArray[np.uint16] | None = None
     height: NDArray[np.float32] | None = None
+    specimen: NDArray[np.float32] | None = None
 
     @property
     def images(self) -> dict[str, NDArray[Any]]:
         """What there is, by the name of its folder."""
-        found = {name: getattr(self, name) for name in ("noisy", "clean", "labels", "height")}
+        found = {name: getattr(self, name) for name in ("noisy", "clean", "labels", "height", "specimen")}
         return {name: array for name, array in found.items() if array is not None}
 
 
@@ -241,8 +244,10 @@ def _acquire(settings: AcquisitionSettings, kernel: Floats, *, rng: np.random.Ge
         height = truth.height[field_of_view[1:]] - field_of_view[0].start
         sheet = _at_height(convolve(truth.light, kernel)[field_of_view] * gain + background, height)
         return Acquisition(noisy, expected_counts(sheet, settings.camera), pixel_size, height=height)
-    labels = None if truth is None else _renumber(truth[field_of_view])
-    return Acquisition(noisy, expected_counts(photons, settings.camera), pixel_size, labels=labels)
+    clean = expected_counts(photons, settings.camera)
+    if truth is None:
+        return Acquisition(noisy, clean, pixel_size, specimen=light[field_of_view].astype(np.float32))
+    return Acquisition(noisy, clean, pixel_size, labels=_renumber(truth[field_of_view]))
 
 
 def _draw(
@@ -284,7 +289,7 @@ def write_simulation(
 ) -> Path:
     """Write a series as ImageJ TIFFs: ``out/{train,val}/{noisy,clean,labels}/sample_000.tif``, and simulation.json.
 
-    A surface has ``height`` instead of ``labels``; tubes and granules have neither.
+    Instead of ``labels`` a surface has ``height``, tubes and granules have ``specimen``.
 
     Everything goes to a folder beside `out` that is renamed at the end, so that nothing half-written stays.
 

@@ -119,14 +119,13 @@ def draw_tubes(grid: Grid, tubes: TubeSettings, *, rng: np.random.Generator) -> 
     points = rng.uniform(0, 1, (count, dims)) * grid.extent_um
     directions = rng.standard_normal((count, dims))
     directions[:, :-2] *= 1 - tubes.flat_share
+    steps = math.ceil(lengths.max(initial=0) / STEP_UM)
+    places, along = persistent_walks(points, unit_vectors(directions), steps=steps, tubes=tubes, rng=rng)
+    growing = lengths > STEP_UM * np.arange(steps)[:, None]  # (steps, P)
+    wall = _on_walls(places[growing], along[growing], tubes.radius_um, rng=rng)
+    dye = np.broadcast_to(brightness / PARTS, growing.shape)[growing]
     light = np.zeros(grid.shape)
-    walks = persistent_walks(
-        points, unit_vectors(directions), steps=math.ceil(lengths.max(initial=0) / STEP_UM), tubes=tubes, rng=rng
-    )
-    for step, (places, along) in enumerate(zip(*walks, strict=True)):
-        growing = lengths > step * STEP_UM
-        wall = _on_walls(places[growing], along[growing], tubes.radius_um, rng=rng)
-        deposit(light, grid, points=wall.reshape(-1, dims), dye=np.repeat(brightness[growing] / PARTS, PARTS))
+    deposit(light, grid, points=wall.reshape(-1, dims), dye=np.repeat(dye, PARTS))
     return light
 
 

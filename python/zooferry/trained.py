@@ -79,7 +79,7 @@ def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
         network=restore,
         factors=reach(content["network"], dims).factors,
         target=tuple(content.get("target", ())),
-        matched=bool(content.get("matched", False)),
+        matched=str(content.get("matched", "")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.images import list_images, match_pairs, read_image, require_labels, require_usable
-from zooferry.matching import matched, may_match, scaled_like
+from zooferry.matching import matching_of, scaled_like
 from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
 from zooferry.patches import PatchSampler, TrainingSample, split_images, split_rows
@@ -59,12 +59,18 @@ class RawData:
         Path, SHA-256 and shape of every file.
     calibration : dict
         ``pixel_size`` (axis -> float) and ``unit``, as far as the first image has them.
+    fresh : callable, optional
+        Generator -> another clean image C (Z) Y X, where images are drawn: then no sample is degraded twice.
+    held : tuple of str
+        Names of the files that validate, where chance shall not decide.
     """
 
     dims: int
     samples: list[RawSample]
     files: list[dict[str, Any]]
     calibration: dict[str, Any] = field(default_factory=dict)
+    fresh: Callable[[np.random.Generator], np.ndarray] | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -187,7 +193,8 @@ def split(raw: RawData, settings: Settings) -> tuple[list[int], list[int]]:
     if count == 1:
         held = {taken[i] for i in split_images(len(taken), settings.validation_fraction, rng)[1]}
     else:
-        files = set(split_images(count, settings.validation_fraction, rng)[1])
+        named = {n for n, file in enumerate(raw.files) if file["file"] in raw.held}
+        files = named or set(split_images(count, settings.validation_fraction, rng)[1])
         held = {i for i in taken if raw.samples[i].file in files}
     seen = {(raw.samples[i].file, raw.samples[i].name) for i in held}
     training = [i for i, s in enumerate(raw.samples) if i not in held and (s.file, s.name) not in seen]
@@ -203,13 +210,13 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
         An image is smaller than a patch.
     """
     depth = max(s.image.shape[1] for s in raw.samples) if target_factors(settings).get("z") == 0 else 0
-    match = may_match(settings, raw.channels)
+    matching = matching_of(settings, raw.channels)
 
     def normalised(sample: RawSample) -> TrainingSample:
         image = _scaled(scalings.preprocessing, sample.image)
         if depth:  # every patch holds the whole stack; mirrored slices lay the same surface down twice
             image = mirror(image, (len(image), depth, *image.shape[2:]))
-        return TrainingSample(sample.name, image, _scaled_target(sample, scalings, match))
+        return TrainingSample(sample.name, image, _scaled_target(sample, scalings, matching))
 
     training, validation = split(raw, settings)
     sides = (depth, *patch_sides(settings, raw.dims)[1:]) if depth else patch_sides(settings, raw.dims)
@@ -225,7 +232,8 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     def remake(number: int, rng: np.random.Generator) -> TrainingSample:
         clean = raw.samples[training[number]]
         assert clean.source is not None  # the sampler renews those that have one
-        image, target = take_again(clean.source, settings, raw.calibration, rng)
+        source = clean.source if raw.fresh is None else raw.fresh(rng)
+        image, target = take_again(source, settings, raw.calibration, rng)
         again = normalised(replace(clean, image=image, target=target))
         return split_rows(again, fraction, sides[-2])[0] if rows else again
 
@@ -239,12 +247,12 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
     return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
 
 
-def _scaled_target(sample: RawSample, scalings: Any, match: bool) -> np.ndarray | None:
+def _scaled_target(sample: RawSample, scalings: Any, matching: str) -> np.ndarray | None:
     if sample.target is None:
         return None
-    if not match:
+    if not matching:
         return _scaled(scalings.target, sample.target)
-    return scaled_like(scalings.preprocessing, matched(sample.target, sample.image, sample.name), sample.image)
+    return scaled_like(scalings.preprocessing, sample.target, sample.image, matching=matching, name=sample.name)
 
 
 def _scaled(operations: Sequence[Operation], sample: np.ndarray) -> np.ndarray:

@@ -44,17 +44,21 @@ def _source(entry: object) -> object:
     return entry["source"] if isinstance(entry, dict) else entry
 
 
-def results(package: Path, home: Path, folder: Path) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Name of the way, the restored sample image (Y X, float32), and wall seconds with all starts.
+def results(
+    package: Path, home: Path, folder: Path, *, ending: str = "restored"
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Name of the way, the restored sample image (Y X, float32) or its labels, and wall seconds with all starts.
 
     Parameters
     ----------
     package : Path
-        Folder of a 2D package with ``sample_input.tif``, which is its test input.
+        Folder of a 2D package with ``sample_input.tif``.
     home : Path
         A Fiji with zooferry.
     folder : Path
         Scratch.
+    ending : str
+        "labels" for a package that decodes them.
     """
     image = package / "sample_input.tif"
     ways = {"Python": _python, "plain ImageJ": _imagej, "pyimagej": _pyimagej, "Fiji, headless": _launcher}
@@ -62,7 +66,8 @@ def results(package: Path, home: Path, folder: Path) -> Iterator[tuple[str, np.n
         out = folder / name.replace(" ", "_").replace(",", "")
         out.mkdir()
         begin = time.perf_counter()
-        result = way(package, image, home, out)
+        written = way(package, image, home, out)
+        result = written.with_name(f"{image.stem}_labels.tif") if ending == "labels" else written
         yield name, tifffile.imread(result), time.perf_counter() - begin
 
 
@@ -93,7 +98,10 @@ def _pyimagej(package: Path, image: Path, home: Path, out: Path) -> Path:
 
 def _macro(package: Path, image: Path, out: Path) -> tuple[Path, Path, Path]:
     result, end, macro = out / image.name, out / "end.txt", out / "macro.ijm"
-    words = {"title": f"{image.stem}_restored", "result": result, "end": end, "image": image, "model": package}
+    labels = "instances:" in (package / "rdf.yaml").read_text(encoding="utf-8")
+    result = out / f"{image.stem}_labels.tif" if labels else result
+    title = f"{image.stem}_{'labels' if labels else 'restored'}"
+    words = {"title": title, "result": result, "end": end, "image": image, "model": package}
     macro.write_text(MACRO.format(**words), encoding="utf-8")
     return macro, result, end
 

@@ -90,7 +90,7 @@ def with_window(
             env={
                 **imagej._environment(),
                 "DISPLAY": screen,
-                "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={scratch}",
+                "JAVA_TOOL_OPTIONS": f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} -Djava.io.tmpdir={scratch}",
             },
             start_new_session=True,
         )

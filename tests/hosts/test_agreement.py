@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cell_package
 import every_way
 import numpy as np
 import pytest
@@ -26,6 +27,18 @@ def test_python_imagej_and_fiji_agree(tmp_path: Path) -> None:
         np.testing.assert_allclose(array, stored, **BAR, err_msg=name)
         names.append(name)
     assert names == ["Python", "plain ImageJ", "pyimagej", "Fiji, headless", "Fiji, window"]
+
+
+@pytest.mark.fiji
+def test_labels_are_identical(tmp_path: Path) -> None:
+    home = real_fiji.copy_fiji(tmp_path)
+    pytest.importorskip("imagej")
+    package = cell_package.cell_package(tmp_path / "cells")
+    found = {name: array for name, array, _ in every_way.results(package, home, tmp_path, ending="labels")}
+    assert list(found) == ["Python", "plain ImageJ", "pyimagej", "Fiji, headless", "Fiji, window"]
+    assert found["Python"].max() == 70
+    for name, labels in found.items():
+        np.testing.assert_array_equal(labels, found["Python"], err_msg=name)
 
 
 @pytest.mark.fiji

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from zooferry.matching import MATCHINGS
 from zooferry.methods import Scalings
 from zooferry.methods.outputs import RESTORED, Output
 from zooferry.methods.tensors import as_tensor, fitting_layout
@@ -32,9 +33,10 @@ class CareSettings(Settings):
         Percentiles (0-100) of every image and target that become 0 and 1.
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
-    match : bool
-        Bring every target onto the grey values of its image by gain and offset (least squares) before both are scaled
-        alike; otherwise targets are scaled by percentiles of their own. Not done where they have other channels.
+    match : str
+        "gain": every target gets the contrast of its image (least squares), and its own lower percentile becomes 0.
+        "affine": the offset is that of the image as well. "none": targets are scaled by percentiles of their own, as
+        also where they have other channels.
     probabilistic : bool
         Predict a Laplace distribution: outputs `restored` (its mean) and `scale`.
     members : int
@@ -48,6 +50,8 @@ class CareSettings(Settings):
     degrade : mapping, optional
         Make noisy images from clean ones while training, see `zooferry.degrading.read_degradation`: from the images,
         or, where there are targets, from these beside the pairs.
+    specimen : mapping, optional
+        Draw the clean images while training instead of reading them, see `zooferry.synthetic.read_specimen`.
     degraded : float
         Part of the patches that come from degraded images, where there are pairs too.
     clean : str
@@ -63,10 +67,11 @@ class CareSettings(Settings):
     foreground: float = 0.2
     probabilistic: bool = False
     members: int = 1
-    match: bool = True
+    match: str = "gain"
     beta: float = 1.0
     recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
+    specimen: Mapping[str, Any] | None = None
     degraded: float = 0.5
     clean: str = ""
     simulated: int = 0
@@ -78,6 +83,7 @@ class CareSettings(Settings):
         self._require("high", self.high <= 100, "more than low, up to 100")
         self._require("members", 1 <= self.members <= 64, "1 to 64")
         self._require("members", self.members == 1 or self.probabilistic, "1, or more with probabilistic=true")
+        self._require("match", self.match in ("none", *MATCHINGS), f"none, {', '.join(MATCHINGS)}")
         self._require("beta", 0 <= self.beta <= 1, "0 to 1")
         self._require("degraded", 0 < self.degraded < 1, "above 0, less than 1")
         self._require("simulated", 0 <= self.simulated <= 10_000, "0 to 10000")

@@ -39,6 +39,8 @@ class RcanSettings(Settings):
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
     degrade : mapping, optional
         Make the noisy images from clean ones while training, see `zooferry.degrading.read_degradation`.
+    specimen : mapping, optional
+        Draw the clean images while training instead of reading them, see `zooferry.synthetic.read_specimen`.
     """
 
     learning_rate: float = 1e-3
@@ -53,6 +55,7 @@ class RcanSettings(Settings):
     high: float = 99.8
     foreground: float = 0.2
     degrade: Mapping[str, Any] | None = None
+    specimen: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """See :class:`Settings`."""

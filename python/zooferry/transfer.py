@@ -1,0 +1,242 @@
+"""Start training from the weights of a run or a package: fine-tuning and transfer.
+
+What defines the network is taken over from the parent, so are the percentiles of its normalisation; everything else is
+the new run's own. Noise2Void and Noise2Noise take mean and standard deviation of the new images. Only tensors are read
+of a package, never its code: its weights must fit one of our own networks, whoever trained it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zooferry import run_folder
+from zooferry.architectures import ARCHITECTURES, name_of
+from zooferry.errors import ZooferryError
+from zooferry.files import sha256
+from zooferry.methods.tensors import fitting_layout
+from zooferry.package import OpenPackage, open_package, weights_file
+from zooferry.settings import Settings, build_settings
+from zooferry.trust import STATE_DICT
+
+SLOWER = 0.25  # part of the method's learning rate where nothing else is said
+INSIDE = ("low", "high", "eps")  # arguments of a network that normalises by itself
+CLASSES = {name.partition(".")[2]: name for name in ARCHITECTURES}
+WORDS = {"in_channels": "channels of the images", "out_channels": "channels of the targets", "dims": "spatial axes"}
+LEVEL = re.compile(r"(?:^|\.)(?:down|groups)\.(\d+)\.")  # the encoder levels of U-Nets, the groups of RCAN
+BEFORE = re.compile(r"^first\.")  # what lies before RCAN's groups
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """Where a run starts from.
+
+    Attributes
+    ----------
+    name, id, sha256 : str
+        Name of the run or package, its id in a collection or "", and the hash of its weights (run) or zip.
+    architecture : str
+        Key of `ARCHITECTURES`.
+    arguments : mapping
+        Of the network.
+    weights : mapping
+        State dict.
+    percentiles : tuple of float
+        Low and high of its normalisation; () where it scales by fixed numbers.
+    """
+
+    name: str
+    id: str
+    sha256: str
+    architecture: str
+    arguments: Mapping[str, Any]
+    weights: Mapping[str, torch.Tensor]
+    percentiles: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, str]:
+        """The entry ``parent`` of run.json."""
+        return {"name": self.name, "id": self.id, "sha256": self.sha256}
+
+    def settings(self, kind: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The user's values with what the parent decides, and a lower learning rate where none is given.
+
+        Raises
+        ------
+        ZooferryError
+            A value contradicts the parent's network.
+        """
+        given = build_settings(kind, values)
+        fields = kind.__dataclass_fields__
+        decided = {key: value for key, value in self.arguments.items() if key in fields and key != "residual"}
+        if "probabilistic" in fields:
+            decided["probabilistic"] = "Laplace" in self.architecture
+        for key, value in decided.items():
+            if key in values and getattr(given, key) != value:
+                raise ZooferryError(
+                    f"setting {key} is {getattr(given, key)}, in {self.name} it is {value} and cannot be changed; "
+                    f"leave --set {key}=... away, or train without --from"
+                )
+        scaled = dict(zip(("low", "high"), self.percentiles, strict=False)) if {"low", "high"} <= set(fields) else {}
+        rate = {"learning_rate": SLOWER * kind().learning_rate}
+        return {**rate, **scaled, **values, **decided}
+
+
+def open_parent(path: Path) -> Parent:
+    """The weights of a run folder, package folder or package zip, and what network they are of.
+
+    Raises
+    ------
+    ZooferryError
+        Neither; nothing was trained yet; or a network that is none of ours.
+    """
+    if (path / run_folder.RUN_FILE).is_file():
+        return _of_run(path)
+    with open_package(path) as package:
+        return _of_package(package)
+
+
+def _of_run(run: Path) -> Parent:
+    content = run_folder.read_run(run)
+    weights = run / "best.pt"
+    if not weights.is_file():
+        raise ZooferryError(f"{run}: no trained weights yet, so that nothing can start from it; train it first")
+    network = content["network"]
+    return Parent(
+        name=run.resolve().name,
+        id="",
+        sha256=sha256(weights),
+        architecture=network["architecture"],
+        arguments=network["arguments"],
+        weights=torch.load(weights, weights_only=True, map_location="cpu"),
+        percentiles=_percentiles(content["preprocessing"]),
+    )
+
+
+def _of_package(package: OpenPackage) -> Parent:
+    found = package.architecture
+    plain = (found.callable if found else "").removeprefix("Percentile")
+    if found is None or plain not in CLASSES:
+        kinds = ", ".join(name for name in CLASSES if not name.startswith("Percentile"))
+        has = (
+            f"its state dict is of {found.source}" if found else f"it has {', '.join(package.weights) or 'no'} weights"
+        )
+        raise ZooferryError(
+            f"{package.name}: training can start from state dicts of zooferry's own networks ({kinds}); {has}. "
+            "TorchScript and ONNX files are finished programs without what training needs; ask its authors for the run"
+        )
+    weights = torch.load(weights_file(package, STATE_DICT), weights_only=True, map_location="cpu")
+    arguments = dict(found.kwargs)
+    inside = tuple(float(arguments[key]) for key in ("low", "high") if found.callable != plain and key in arguments)
+    arguments = {key: value for key, value in arguments.items() if found.callable == plain or key not in INSIDE}
+    return Parent(
+        name=package.name,
+        id=str(package.content.get("id") or ""),
+        sha256=package.sha256,
+        architecture=CLASSES[plain],
+        arguments=arguments,
+        weights=weights,
+        percentiles=inside or _percentiles(package.inputs[0].operations),
+    )
+
+
+def _percentiles(operations: Any) -> tuple[float, ...]:
+    for step in operations:
+        if step["id"] == "scale_range":
+            return float(step["kwargs"]["min_percentile"]), float(step["kwargs"]["max_percentile"])
+    return ()
+
+
+def take_over(
+    parent: Parent, network: torch.nn.Module, arguments: Mapping[str, Any]
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """The parent's network with its weights, and its arguments, in place of the fresh network of a method.
+
+    Raises
+    ------
+    ZooferryError
+        It is another kind of network, takes or gives other channels, or its weights do not fit.
+    """
+    if name_of(network) != parent.architecture:
+        raise ZooferryError(
+            f"{parent.name} is a {_kind(parent.architecture)}, this method trains a {_kind(name_of(network))} with "
+            "these settings; choose the method that it was trained with, or train without --from"
+        )
+    own = {key: value for key, value in parent.arguments.items() if key != "residual"}
+    for key, value in arguments.items():
+        if key in own and own[key] != value:
+            raise ZooferryError(
+                f"{parent.name} was trained with {WORDS.get(key, key)}: {own[key]}, here it is {value}; "
+                "both must be equal, or train without --from"
+            )
+    return rebuilt({"architecture": parent.architecture, "arguments": parent.arguments}, parent), dict(parent.arguments)
+
+
+def rebuilt(network: Mapping[str, Any], parent: Parent | None = None) -> torch.nn.Module:
+    """A network as run.json describes it, with the weights of a parent.
+
+    Raises
+    ------
+    ZooferryError
+        The weights are not those of such a network.
+    """
+    kind, arguments = ARCHITECTURES[network["architecture"]], network["arguments"]
+    if parent is not None:
+        try:
+            with torch.device("meta"):  # nothing is allocated for what a stranger describes before it was compared
+                expected = {name: tuple(value.shape) for name, value in kind(**arguments).state_dict().items()}
+            if expected != {name: tuple(value.shape) for name, value in parent.weights.items()}:
+                raise ValueError("other names or shapes")
+        except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise ZooferryError(
+                f"{parent.name}: its weights do not fit the network that it describes ({said})"
+            ) from error
+    found: torch.nn.Module = kind(**arguments)
+    if parent is not None:
+        found.load_state_dict(dict(parent.weights))
+    return fitting_layout(found, int(arguments.get("dims", 2)))
+
+
+def freeze(network: torch.nn.Module, levels: int) -> None:
+    """Keep the first `levels` encoder levels (of RCAN: the first groups, and what lies before them) as they are.
+
+    Raises
+    ------
+    ZooferryError
+        The network has fewer.
+    """
+    numbers = {name: int(found[1]) for name, _ in network.named_parameters() if (found := LEVEL.search(name))}
+    most = max(numbers.values(), default=-1) + 1
+    if levels > most:
+        raise ZooferryError(f"setting freeze is {levels}; this network has {most} levels that can be kept as they are")
+    for name, parameter in network.named_parameters():
+        if (levels and BEFORE.match(name)) or numbers.get(name, levels) < levels:
+            parameter.requires_grad_(False)
+
+
+def resumed(parent: Parent | None, network: torch.nn.Module, content: Mapping[str, Any]) -> torch.nn.Module:
+    """The network of a run that goes on, as it was built at its start.
+
+    Raises
+    ------
+    ZooferryError
+        A parent is given that is not the one which the run started from.
+    """
+    if parent is not None and parent.sha256 != (content.get("parent") or {}).get("sha256"):
+        raise ZooferryError(f"this run did not start from {parent.name}; leave --from away when resuming")
+    return rebuilt(content["network"]) if content.get("parent") else network
+
+
+def _kind(architecture: str) -> str:
+    return architecture.partition(".")[2]
+
+
+def described(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The field ``parent`` of rdf.yaml: a model of a collection; None where the parent has no id, or there is none."""
+    parent = content.get("parent") or {}
+    return {"id": parent["id"]} if parent.get("id") else None
