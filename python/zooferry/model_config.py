@@ -22,6 +22,25 @@ LOSSES = {
     "projection": "mean absolute error",
     "isotropic": "mean absolute error",
 }
+LOSSES |= {
+    "unet": "cross-entropy of background, object and border, the border weighted",
+    "stardist": "binary cross-entropy of the probability and mean absolute error of the distances, weighted with it",
+    "flows": "mean squared error of the flows and binary cross-entropy of being inside an object",
+}
+SEGMENTING = {
+    "segmentation.BorderUNet": (
+        "U-Net of three classes",
+        "U-Net of depth {depth} and width {width}, softmax of 3 classes",
+    ),
+    "segmentation.StarUNet": (
+        "star-convex U-Net",
+        "U-Net of depth {depth} and width {width} with a grid of {grid} pixels, probability and {rays} distances",
+    ),
+    "segmentation.FlowUNet": (
+        "residual U-Net with style",
+        "residual U-Net of depth {depth} and width {width} with batch normalisation and style, flows and a logit",
+    ),
+}
 LAPLACE = "negative log likelihood of a Laplace distribution for every pixel"
 
 
@@ -41,7 +60,7 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
     environment = read_json(run / "environment.json")
     known: dict[str, Any] = {
         **_architecture(content["network"], int(content["dims"])),
-        "task": "denoising",
+        "task": "instance segmentation" if "instances" in content else "denoising",
         "model_parameter_count": sum(p.numel() for p in build_trained_network(run).parameters()),
         "new_version": None,
         "reproducibility_tolerance": [],
@@ -56,6 +75,12 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
 
 def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
     a = network["arguments"]
+    if network["architecture"] in SEGMENTING:
+        kind, words = SEGMENTING[network["architecture"]]
+        return {
+            "architecture_type": f"{dims}D {kind}",
+            "architecture_description": f"{words.format(**a)}; see segmentation.py",
+        }
     kind, words = "U-Net", "U-Net of depth {depth} and width {width} without normalisation layers"
     if network["architecture"] == "rcan.RCAN":
         kind = "RCAN"

@@ -71,7 +71,7 @@ The SHA-256 of every image is in `config.zooferry` of rdf.yaml.
 
 # Validation
 
-{_scores(example)}
+{_precision(content) if "instances" in content else _scores(example)}
 The test output was computed by the re-loaded PyTorch weights. Largest difference of the other weight formats from
 them on normalised random images of three sizes and two batch sizes:
 {", ".join(f"{name} {value:.1e}" for name, value in deviations.items())}.
@@ -93,6 +93,10 @@ def _calibration(content: Mapping[str, Any]) -> str:
 
 
 def _output(content: Mapping[str, Any]) -> str:
+    if "instances" in content:
+        words = "These are decoded to label images as `config.zooferry.instances` in rdf.yaml says:"
+        heads = [f"- `{output.id}`: {output.description}" for output in read_outputs(content)]
+        return "\n".join(["The network gives:", "", *heads, "", words, "", *_decoding(content["instances"])])
     units = "The output is in units of the training targets: about 0 for dark, 1 for bright."
     if content["postprocessing"]:
         units = "The output has the grey values of the input."
@@ -101,6 +105,17 @@ def _output(content: Mapping[str, Any]) -> str:
         return units
     lines = [f"It has {len(outputs)} outputs. {units.replace('The output', f'`{outputs[0].id}`')}", ""]
     return "\n".join([*lines, *[f"- `{output.id}` ({output.kind}): {output.description}." for output in outputs]])
+
+
+def _decoding(said: Mapping[str, Any]) -> list[str]:
+    return [f"- {key}: {value}" for key, value in said.items()]
+
+
+def _precision(content: Mapping[str, Any]) -> str:
+    return (
+        f"The thresholds are those with the best mean average precision (IoU 0.5, 0.6, 0.7) on the validation images, "
+        f"{content['instances_score']:.3f}.\n"
+    )
 
 
 def _scores(example: Example) -> str:

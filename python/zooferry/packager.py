@@ -140,6 +140,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "intensity_range": content["intensity_range"],
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
                 **described_halo(content),
+                **({"instances": content["instances"]} if "instances" in content else {}),
                 "target_preprocessing": content.get("target", []),
                 "target_matched": content.get("matched", ""),
                 **({"parent": content["parent"]} if content.get("parent") else {}),

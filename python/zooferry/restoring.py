@@ -18,6 +18,7 @@ from zooferry.instances.declaration import LABELS, Declaration, read_declaration
 from zooferry.instances.images import label_image
 from zooferry.package import open_model, open_package, package_model, why_not_tiled
 from zooferry.prediction import Model, predict_outputs
+from zooferry.run_folder import read_run
 from zooferry.whole_images import require_images, restore_whole
 
 Say = Callable[[str], None]
@@ -76,7 +77,8 @@ def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = Fal
     """
     if (path / "run.json").is_file():
         with open_model(path) as model:
-            yield _tiled(model, tile)
+            said = {"config": {"zooferry": read_run(path)}}
+            yield _decoding(_tiled(model, tile), read_declaration(said, list(model.outputs)))
         return
     with open_package(path) as package:
         declaration = read_declaration(package.content, [t.id for t in package.outputs])

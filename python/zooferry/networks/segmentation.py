@@ -193,9 +193,9 @@ class _Residual(nn.Module):
         inner = first(features)
         if skipped is not None:
             inner = inner + skipped
-        found = self.project(features) + second(self._styled(inner, style, 0))
-        residual: torch.Tensor = fourth(self._styled(third(self._styled(found, style, 1)), style, 2))
-        return found + residual
+        found: torch.Tensor = self.project(features) + second(self._styled(inner, style, 0))
+        found = found + fourth(self._styled(third(self._styled(found, style, 1)), style, 2))
+        return found
 
     def _styled(self, features: torch.Tensor, style: torch.Tensor | None, number: int) -> torch.Tensor:
         if style is None:
