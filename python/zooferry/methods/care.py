@@ -34,9 +34,9 @@ class CareSettings(Settings):
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
     match : str
-        "gain": every target gets the contrast of its image (least squares), and its own lower percentile becomes 0.
-        "affine": the offset is that of the image as well. "none": targets are scaled by percentiles of their own, as
-        also where they have other channels.
+        "affine": every target gets gain and offset of its image (least squares). "gain": its gain alone, and its own
+        lower percentile becomes 0. "none": targets are scaled by percentiles of their own, as also where they have
+        other channels than the images.
     probabilistic : bool
         Predict a Laplace distribution: outputs `restored` (its mean) and `scale`.
     members : int
@@ -67,7 +67,7 @@ class CareSettings(Settings):
     foreground: float = 0.2
     probabilistic: bool = False
     members: int = 1
-    match: str = "gain"
+    match: str = "affine"
     beta: float = 1.0
     recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
