@@ -64,6 +64,7 @@ def command(given):
         return False, "this should not have happened: %s (where is in the Log)" % opening.words(problem)
     finally:
         IJ.showProgress(1.0)
+        IJ.showStatus("")
     return counts["left"] == counts["failed"] == 0, summary(counts)
 
 
@@ -183,6 +184,8 @@ class _Run(object):
                 break
             self.journal.add(row)
             counts[row["status"]] += 1
+            if row["status"] != OK:
+                IJ.log("Zooferry: %s: %s" % (file, row["message"]))
         return counts
 
     def _stands(self, file, retry):
