@@ -126,7 +126,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
         "inputs": [describe_input(parts, content)],
         "outputs": describe_outputs(parts, content),
         "weights": _weights(content),
-        "parent": described(content),
+        "parent": described(content, card.get("id")),
         "run_mode": None,
         "icon": card.get("id_emoji"),
         "packaged_by": card["authors"],
