@@ -62,6 +62,7 @@ class CareSettings(Settings):
 
     width: int = 16
     learning_rate: float = 2e-3
+    clip: float = 1.0
     low: float = 2.0
     high: float = 99.8
     foreground: float = 0.2
