@@ -7,7 +7,7 @@ import traceback
 from ij import IJ
 from java.lang import OutOfMemoryError, Runnable, Thread, Throwable
 
-from . import __version__, asking, engines, files, locking, models, opening, run
+from . import __version__, asking, domain, engines, files, locking, models, opening, run
 from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
 from .journal import FAILED, OK, Journal, check_settings, stands
@@ -259,6 +259,7 @@ class _Run(object):
         try:
             results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
             row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
+            row["domain"] = domain.worse(row.get("domain"), details["domain"])
             row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
             for result, name in zip(results, names):
                 opening.save_tiff(result, self._place(name))
