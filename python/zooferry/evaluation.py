@@ -16,7 +16,7 @@ from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, v
 from zooferry.calibration import Calibration, calibrate_image, together
 from zooferry.comparison import short_number
 from zooferry.errors import ZooferryError
-from zooferry.evaluation_tables import metrics, metrics_csv
+from zooferry.evaluation_tables import isotropy_line, metrics, metrics_csv
 from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import write_image
 from zooferry.judging import controls, deciding_image, judge_image, quality_csv, write_maps
@@ -26,6 +26,7 @@ from zooferry.package import open_model
 from zooferry.pairs import Pair, Source, projected, read_pairs, read_sources, require_like
 from zooferry.report import EvaluatedImage, EvaluationReport, write_evaluation_report
 from zooferry.restoring import restore_outputs
+from zooferry.spectrum import ratios_of
 
 Say = Callable[[str], None]
 UNSCORED_GAUSSIAN = 2.0  # pixels: a common choice, for pictures only
@@ -82,10 +83,12 @@ def compare_candidates(pairs: Sequence[Pair], restored: Mapping[str, Sequence[xr
                 {name: _picture(image) for name, image in images.items()},
                 reference=_picture(pair.clean),
                 scores={name: score_image(image, pair.clean) for name, image in images.items()},
+                isotropy=ratios_of({**images, "reference": pair.clean}, pair.clean.attrs.get("pixel_size", {})),
             )
         )
     about = {"Gaussian filter": f"width {sigma:g} pixels, the best on these very images", "images": str(len(pairs))}
-    return EvaluationReport(title="", images=tuple(evaluated), about=about)
+    report = EvaluationReport(title="", images=tuple(evaluated), about=about)
+    return replace(report, about={**about, **isotropy_line(report)})
 
 
 def _picture(image: xr.DataArray) -> np.ndarray:
