@@ -255,7 +255,13 @@ def test_learning_curve_keeps_what_is_finished(runs, five_pairs, tmp_path, monke
         assert sorted(roles) == ["training"] * count + ["validation"]
     scores = json.loads((tmp_path / "scores" / "2" / "metrics.json").read_text())["mean"]["restored"]
     assert rows[-1]["NRMSE"] == scores["NRMSE"]
-    assert [row["images"] for row in csv.DictReader((tmp_path / "curve.csv").open())] == ["", "", "0", "1", "2"]
+    assert [row["images"] for row in csv.DictReader((tmp_path / "curve.csv").read_text().splitlines())] == [
+        "",
+        "",
+        "0",
+        "1",
+        "2",
+    ]
     assert "training images" in (tmp_path / "report.html").read_text()
     assert len(table(rows).splitlines()) == 6
 
