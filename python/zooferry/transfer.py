@@ -25,7 +25,7 @@ from zooferry.settings import Settings, build_settings
 from zooferry.trust import STATE_DICT
 
 SLOWER = 0.25  # part of the method's learning rate where nothing else is said
-INSIDE = ("low", "high", "eps")  # arguments of a network that normalises by itself
+INSIDE = ("low", "high", "eps", "each")  # arguments of a network that normalises by itself
 CLASSES = {name.partition(".")[2]: name for name in ARCHITECTURES}
 WORDS = {"in_channels": "channels of the images", "out_channels": "channels of the targets", "dims": "spatial axes"}
 LEVEL = re.compile(r"(?:^|\.)(?:down|groups)\.(\d+)\.")  # the encoder levels of U-Nets, the groups of RCAN

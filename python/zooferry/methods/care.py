@@ -19,7 +19,7 @@ from zooferry.methods import Scalings
 from zooferry.methods.outputs import RESTORED, Output
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.unet import LaplaceEnsemble, LaplaceUNet, UNet
-from zooferry.normalization import percentile_operations
+from zooferry.normalization import have_channels, percentile_operations
 from zooferry.settings import Settings
 
 
@@ -106,11 +106,12 @@ OUTPUTS = (
 )
 
 
-def scalings(settings: CareSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
-    """Percentiles of each image; the output stays in the target's normalised units (0 dark, 1 bright)."""
-    scale = percentile_operations(settings.low, settings.high, axes)
+def scalings(settings: CareSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:
+    """Percentiles of each channel of an image; the output stays in the target's normalised units (0 dark, 1 bright)."""
+    scale = percentile_operations(settings.low, settings.high, axes, each=have_channels(images))
+    target = percentile_operations(settings.low, settings.high, axes, each=True)
     outputs = {"one": RESTORED, "distribution": OUTPUTS[:2], "mixture": OUTPUTS}[_kind(settings)]
-    return Scalings(preprocessing=scale, postprocessing=(), target=scale, outputs=outputs)
+    return Scalings(preprocessing=scale, postprocessing=(), target=target, outputs=outputs)
 
 
 def _kind(settings: CareSettings) -> str:
