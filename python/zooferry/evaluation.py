@@ -15,7 +15,9 @@ from zooferry import __version__
 from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, verdict, with_few_pictures
 from zooferry.calibration import Calibration, calibrate_image, together
 from zooferry.comparison import short_number
+from zooferry.domain import Verdict, judge
 from zooferry.errors import ZooferryError
+from zooferry.evaluated_domain import with_domain
 from zooferry.evaluation_tables import isotropy_line, metrics, metrics_csv
 from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import write_image
@@ -130,6 +132,8 @@ class Restored:
         The other outputs of the model for each of them, by id.
     calibrations : tuple
         Of each image, None where it has no clean partner or the model predicts no scale.
+    verdicts : tuple of Verdict
+        Whether each image is like the training images.
     seconds : float
         Wall time per image.
     """
@@ -138,6 +142,7 @@ class Restored:
     first: tuple[xr.DataArray, ...]
     further: tuple[Mapping[str, xr.DataArray], ...]
     calibrations: tuple[Calibration | None, ...]
+    verdicts: tuple[Verdict, ...]
     seconds: float
 
 
@@ -149,7 +154,7 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
     ZooferryError
         The model cannot be opened, or does not fit the images.
     """
-    found, seconds = [], 0.0
+    found, verdicts, seconds = [], [], 0.0
     calibrations: list[Calibration | None] = []
     with open_model(model) as opened:
         first = next(iter(opened.outputs))
@@ -157,14 +162,16 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
             started = time.monotonic()
             found.append(restore_outputs(opened, source.noisy))
             seconds += time.monotonic() - started
+            verdicts.append(judge(opened.domain, source.noisy))
             calibrations.append(None)
             if isinstance(source, Pair):
                 require_like(source.name, found[-1][first], source.clean)
                 calibrations[-1] = calibrate_image(opened, source.clean, found[-1], noisy=source.noisy)
-            say(f"restored {number} of {len(sources)}  {source.name}")
+            say(f"restored {number} of {len(sources)}  {source.name}  domain: {verdicts[-1].text}")
     further = [{key: image for key, image in outputs.items() if key != first} for outputs in found]
     results = [outputs[first] for outputs in found]
-    return Restored(opened.name, tuple(results), tuple(further), tuple(calibrations), seconds / len(sources))
+    each = seconds / len(sources)
+    return Restored(opened.name, tuple(results), tuple(further), tuple(calibrations), tuple(verdicts), each)
 
 
 def evaluate_model(
@@ -204,7 +211,7 @@ def evaluate_model(
     verdict_first = {"verdict": about.pop("verdict")} if "verdict" in about else {}
     report = replace(report, title=f"{found.name} on {images}", about=verdict_first | about)
     report = _with_uncertainty(report, found.further, found.calibrations)
-    report = _judged(report, sources, found.calibrations)
+    report = with_domain(_judged(report, sources, found.calibrations), found.verdicts)
     _write(out, report, sources, found, {"model": str(model), "zooferry": __version__})
     return report
 

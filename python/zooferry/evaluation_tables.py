@@ -58,11 +58,12 @@ def metrics_csv(report: EvaluationReport) -> str:
     """One line per image and candidate, and the means."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "candidate", *SCORES])
+    writer.writerow(["image", "candidate", *SCORES, "domain"])
+    domain = {image.name: image.quality.get("domain", "") for image in report.images}
     content = metrics(report)
     for name, candidates in [*content["images"].items(), ("mean", content["mean"])]:
         for candidate, scores in candidates.items():
-            writer.writerow([name, candidate, *[f"{value:.6g}" for value in scores.values()]])
+            writer.writerow([name, candidate, *[f"{value:.6g}" for value in scores.values()], domain.get(name, "")])
     return text.getvalue()
 
 

@@ -27,6 +27,7 @@ from zooferry.synthetic import draw_data, require_one_source
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
+from zooferry.training_domain import training_domain
 
 Say = Callable[[str], None]
 EXAMPLE_SIDE = {2: 256, 3: 128}
@@ -242,6 +243,7 @@ def _write_start(
         "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],
         "budget_seconds": seconds,
+        "domain": training_domain([raw.samples[i] for i in training], settings, raw.calibration),
         **raw.calibration,
     }
     run_folder.write_settings(out, settings)
