@@ -40,9 +40,9 @@ class Job(object):
     def __init__(self, images, folder, settings):
         rdf = load_rdf(folder)
         self.folder = folder
-        self.model = read_model(folder)
         self.id = identity(rdf)
         self.likeness = Likeness(rdf)
+        self.model = read_model(folder, rdf)
         self.settings = settings
         self.images = [pixels.split_colours(image) for image in images]
         self.region = _region(images[0]) if settings["region"] == "visible region" else None
