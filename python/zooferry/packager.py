@@ -140,6 +140,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
                 "intensity_range": content["intensity_range"],
                 **{key: content[key] for key in ("pixel_size", "unit") if key in content},
                 **described_halo(content),
+                "kinds": {output.id: output.kind for output in read_outputs(content)},
                 **({"domain": content["domain"]} if content.get("domain") else {}),
                 "target_preprocessing": content.get("target", []),
                 "target_matched": content.get("matched", ""),

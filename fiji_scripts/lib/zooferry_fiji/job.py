@@ -40,6 +40,7 @@ class Job(object):
     def __init__(self, images, folder, settings):
         rdf = load_rdf(folder)
         self.folder = folder
+        self.rdf = rdf
         self.id = identity(rdf)
         self.likeness = Likeness(rdf)
         self.model = read_model(folder, rdf)

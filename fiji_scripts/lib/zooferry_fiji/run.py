@@ -7,7 +7,7 @@ import traceback
 from ij import IJ, Macro
 from java.lang import OutOfMemoryError, Throwable
 
-from . import ask, engines, labels, models, provenance, results, tiles, titles
+from . import ask, engines, labels, models, provenance, results, tiles, titles, uncertainty
 from .errors import AmbiguousError, CancelledError, UnsupportedError, ZooferryError
 from .job import Job
 from .settings import options as macro_options
@@ -190,7 +190,8 @@ def _images(job, found):
         title = titles.unique_title(titles.result_title(source.getTitle(), output), taken)
         taken.add(title)
         ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
-        shown = {"channels": _source_channels(job, tensor), "region": job.region}
+        kind = uncertainty.kind_of(job.rdf, tensor["id"])
+        shown = {"channels": _source_channels(job, tensor), "region": job.region, "kind": kind}
         made.append(results.as_image(planes, source, title, ratios, shown))
         if tensor.get("labels"):
             labels.finish(made[-1], source, **labels.extras(job.settings, tensor["id"] if several else ""))
