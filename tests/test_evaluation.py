@@ -54,7 +54,9 @@ def test_quality_control_of_every_image(packages, pairs_2d, tmp_path):
         assert np.sqrt((error.astype(float) ** 2).mean()) == pytest.approx(score(restored, clean).nrmse, rel=1e-5)
         ssim = read_image(tmp_path / "quality" / name.replace(".tif", "_ssim.tif")).values
         assert ssim[3:-3, 3:-3].mean() == pytest.approx(score(restored, clean).ssim, rel=1e-4)
-        power = list(csv.DictReader((tmp_path / "quality" / name.replace(".tif", "_power.csv")).open()))
+        power = list(
+            csv.DictReader((tmp_path / "quality" / name.replace(".tif", "_power.csv")).read_text().splitlines())
+        )
         assert list(power[0]) == ["cycles_per_pixel", "raw", "gaussian", "restored", "reference"]
         assert len(power) == 48
     page = (tmp_path / "report.html").read_text()

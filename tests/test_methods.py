@@ -66,7 +66,7 @@ def test_care_scales_each_image_by_its_own_percentiles():
     for image in (np.arange(16.0).reshape(1, 1, 4, 4), np.arange(16.0).reshape(1, 1, 4, 4) * 100 + 7):
         scaled = apply_operations(scalings.preprocessing, image, names)
         assert (float(scaled.min()), float(scaled.max())) == pytest.approx((0, 1), abs=1e-6)
-    assert scalings.target == scalings.preprocessing
+    assert scalings.target[1]["kwargs"] == scalings.preprocessing[1]["kwargs"] | {"axes": ["y", "x"]}
 
 
 def test_care_loss_is_the_mean_absolute_error():

@@ -90,13 +90,13 @@ def checked(expected, actual, *, name="nuclei", host="onnx"):
     return CheckReport("nuclei.zip", name, "ab" * 32, "0.1", SPEC, (row, skipped), (output,))
 
 
-@pytest.mark.parametrize(("dims", "shape", "count"), [(2, (64, 48), 4), (3, (8, 64, 48), 8)])
+@pytest.mark.parametrize(("dims", "shape", "count"), [(2, (64, 48), 4), (3, (8, 64, 48), 12)])
 def test_check_page(dims, shape, count, tmp_path):
     expected = texture(1, 1, *shape)
     write_check_report(tmp_path / "report.html", checked(expected, expected + np.float32(1e-5)))
     page = Page(tmp_path / "report.html")
     require_offline(page)
-    assert len(page.sources) == count  # input, expected, actual, difference; in 3D slice and projection
+    assert len(page.sources) == count  # input, expected, actual, difference; in 3D slice, projection and section
     for words in (
         "1 of 1 hosts that ran agree with the stored output 1 skipped",
         "no Java 11-25 found",
@@ -199,7 +199,7 @@ def test_demo_page(factor, passed, tmp_path):
     require_offline(page)
     assert ("Every host agrees" in page.text) is passed
     assert "training 12.3" in page.text
-    assert len(page.sources) == 2 * 5 + 1 + 2 * 3  # the similarity of the middle slice
+    assert len(page.sources) == 3 * 5 + 1 + 3 * 3  # the similarity of the middle slice
     assert len(page.html) < 5 * MEGABYTE
 
 
@@ -245,7 +245,7 @@ def test_difference_picture_is_white_at_zero_blue_below_red_above_magenta_if_not
 def test_one_wrong_pixel_of_a_large_volume_stays_visible(value):
     difference = np.zeros((9, 2000, 1500))
     difference[7, 1234, 777] = value
-    middle, projection = pictures.difference_pictures("t", difference, limit=3.0)
+    middle, projection, _ = pictures.difference_pictures("t", difference, limit=3.0)
     assert max(projection.width, projection.height) <= pictures.LARGEST
     assert (pixels(middle) == 250).all()
     coloured = np.argwhere((pixels(projection) != 250).any(axis=2))
@@ -253,12 +253,13 @@ def test_one_wrong_pixel_of_a_large_volume_stays_visible(value):
     assert tuple(pixels(projection)[tuple(coloured[0])]) == pictures.DIVERGING[1.0 if value > 0 else 0.0]
 
 
-def test_volume_is_shown_as_middle_slice_and_projection():
+def test_volume_is_shown_as_middle_slice_projection_and_middle_section():
     volume = np.zeros((5, 4, 6))
-    volume[2, 1, 1] = volume[4, 3, 3] = 1
-    middle, projection = pictures.grey_pictures("t", volume, window=(0, 1))
-    assert (middle.view, projection.view) == ("slice z = 2", "maximum along z")
-    assert [int((pixels(p)[..., 0] == 255).sum()) for p in (middle, projection)] == [1, 2]
+    volume[2, 1, 1] = volume[4, 3, 3] = volume[1, 2, 0] = volume[3, 2, 5] = volume[4, 2, 5] = 1
+    found = pictures.grey_pictures("t", volume, window=(0, 1))
+    assert [p.view for p in found] == ["slice z = 2", "maximum along z", "section y = 2, z down"]
+    assert [int((pixels(p)[..., 0] == 255).sum()) for p in found] == [1, 4, 3]
+    assert [(p.width, p.height) for p in found] == [(6, 4), (6, 4), (6, 5)]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from zooferry.spectrum import axis_power
 
 Floats = NDArray[np.float64]
 REACH = 3.5  # of a Gaussian kernel, in standard deviations
-LARGEST_PSF = 129  # pixels along each axis
+LARGEST_PSF = (129, 41, 41)  # pixels, z y x
 
 
 def added_blur(psf: Mapping[str, Any], pixel_um: float) -> Floats:
@@ -53,7 +53,7 @@ def added_blur(psf: Mapping[str, Any], pixel_um: float) -> Floats:
         if axial < lateral:
             raise ZooferryError(f"psf: sigma_um is {dict(known.sigma_um)}; along z it must not be below that along x")
         return gaussian_kernel(math.sqrt(axial**2 - lateral**2))
-    kernel = psf_kernel(known, (LARGEST_PSF,) * 3, pixel_size=(pixel_um,) * 3, coefficients={})
+    kernel = psf_kernel(known, LARGEST_PSF, pixel_size=(pixel_um,) * 3, coefficients={})
     if kernel is None:
         return np.ones(1)
     z, _, x = (n // 2 for n in kernel.shape)
@@ -87,8 +87,10 @@ def _between(axial: Floats, lateral: Floats) -> Floats:
 def estimated_sigma(volumes: Sequence[NDArray[Any]], *, spacing: float, pixel: float) -> float:
     """Standard deviation of the Gaussian blur along z, beyond the lateral one, from the volumes' own spectra.
 
-    It takes the specimen to look alike along all axes. Then ``log P_z(f) / P_x(f) = -(2 pi sigma f)^2`` with the
-    power P above the noise, which is fitted up to 0.7 of the highest frequency along z.
+    It takes the specimen to look alike along all axes. Then ``log P_x(f) / P_z(f) = (2 pi sigma f)^2 + constant`` with
+    the power P above the noise; the constant is there because blur along z takes from the power of all lines along x.
+    Fitted up to 0.9 of the highest frequency along z. In simulated volumes of which every fourth slice was left, it
+    took a blur of 2 pixels for one of 1.5 to 1.9, and of 3 pixels for 2.7 to 3.1; narrower ones are told less well.
 
     Parameters
     ----------
@@ -100,22 +102,20 @@ def estimated_sigma(volumes: Sequence[NDArray[Any]], *, spacing: float, pixel: f
     Returns
     -------
     float
-        In that unit; 0 where z is not blurred.
+        In that unit; 0 where z is not blurred, or the volumes have too few slices to tell.
     """
-    slopes, weights = [], []
+    product = square = 0.0
     for volume in volumes:
         noise = 2 * noise_level(volume) ** 2
         frequency, along_z = axis_power(volume, 0, spacing=spacing)
-        lateral = []
-        for axis in (1, 2):
-            places, power = axis_power(volume, axis, spacing=pixel)
-            lateral.append(np.interp(frequency, places, power))
+        lateral = [np.interp(frequency, *axis_power(volume, axis, spacing=pixel)) for axis in (1, 2)]
         signal_z, signal_x = along_z - noise * spacing, np.mean(lateral, axis=0) - noise * pixel
-        used = (frequency > 0) & (frequency <= 0.35 / spacing) & (signal_z > 0.2 * noise * spacing) & (signal_x > 0)
-        square = (2 * np.pi * frequency[used]) ** 2
-        slopes.append(float(np.sum(square * np.log(signal_x[used] / signal_z[used]))))
-        weights.append(float(np.sum(square**2)))
-    return math.sqrt(max(0.0, sum(slopes) / max(sum(weights), 1e-30)))
+        used = (frequency > 0) & (frequency <= 0.45 / spacing) & (signal_z > 0.2 * noise * spacing) & (signal_x > 0)
+        if used.sum() > 2:
+            x, y = (2 * np.pi * frequency[used]) ** 2, np.log(signal_x[used] / signal_z[used])
+            product += float(np.sum((x - x.mean()) * (y - y.mean())))
+            square += float(np.sum((x - x.mean()) ** 2))
+    return math.sqrt(max(0.0, product / square)) if square else 0.0
 
 
 def sampling(length: int, kernel: Floats, positions: Sequence[float]) -> Floats:

@@ -41,6 +41,7 @@ TOLERATED = 1.25  # factor between pixel sizes
 MICROMETRES = {
     "micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "inch": 25400.0, "meter": 1e6,
 }  # fmt: skip
+NOT_KNOWN = "not known"
 UNTOLD = "the package does not tell what it was trained on: whether these images are like that cannot be said"
 EMPTY = "no structure beyond noise, as of an empty field"
 # feature -> margin, whether it is a factor, words
@@ -76,9 +77,9 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """``inside``, ``outside: noise 0.31 of the range; ...``, or nothing where it is not known."""
+        """``inside``, ``outside: noise 0.31 of the range; ...`` or ``not known``."""
         if not self.outside:
-            return "inside" if self.known else ""
+            return "inside" if self.known else NOT_KNOWN
         return f"outside{' in ' + self.where if self.where else ''}: {'; '.join(self.outside)}"
 
 
@@ -214,7 +215,7 @@ def size_findings(domain: Domain, calibration: Mapping[str, Any]) -> list[str]:
     """One line where the pixels have another size than those of the training images; none where one is unknown."""
     trained, unit = domain.get("pixel_size") or {}, MICROMETRES.get(str(domain.get("unit", "")))
     own, own_unit = calibration.get("pixel_size") or {}, MICROMETRES.get(str(calibration.get("unit", "")))
-    for axis in ("x", "y", "z"):
+    for axis in ("x", "y", "z")[: domain["dims"]]:
         if unit and own_unit and trained.get(axis, 0) > 0 and own.get(axis, 0) > 0:
             size, usual = own[axis] * own_unit, trained[axis] * unit
             if max(size / usual, usual / size) > TOLERATED + 1e-9:

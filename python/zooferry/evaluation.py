@@ -15,8 +15,10 @@ from zooferry import __version__
 from zooferry.baselines import BaselineChoice, BaselineResults, baselines_for, verdict, with_few_pictures
 from zooferry.calibration import Calibration, calibrate_image, together
 from zooferry.comparison import short_number
+from zooferry.domain import Verdict, judge
 from zooferry.errors import ZooferryError
-from zooferry.evaluation_tables import metrics, metrics_csv
+from zooferry.evaluated_domain import with_domain
+from zooferry.evaluation_tables import isotropy_line, metrics, metrics_csv
 from zooferry.files import make_folder, write_json, write_text
 from zooferry.images import write_image
 from zooferry.judging import controls, deciding_image, judge_image, quality_csv, write_maps
@@ -26,6 +28,7 @@ from zooferry.package import open_model
 from zooferry.pairs import Pair, Source, projected, read_pairs, read_sources, require_like
 from zooferry.report import EvaluatedImage, EvaluationReport, write_evaluation_report
 from zooferry.restoring import restore_outputs
+from zooferry.spectrum import ratios_of
 
 Say = Callable[[str], None]
 UNSCORED_GAUSSIAN = 2.0  # pixels: a common choice, for pictures only
@@ -82,10 +85,12 @@ def compare_candidates(pairs: Sequence[Pair], restored: Mapping[str, Sequence[xr
                 {name: _picture(image) for name, image in images.items()},
                 reference=_picture(pair.clean),
                 scores={name: score_image(image, pair.clean) for name, image in images.items()},
+                isotropy=ratios_of({**images, "reference": pair.clean}, pair.clean.attrs.get("pixel_size", {})),
             )
         )
     about = {"Gaussian filter": f"width {sigma:g} pixels, the best on these very images", "images": str(len(pairs))}
-    return EvaluationReport(title="", images=tuple(evaluated), about=about)
+    report = EvaluationReport(title="", images=tuple(evaluated), about=about)
+    return replace(report, about={**about, **isotropy_line(report)})
 
 
 def _picture(image: xr.DataArray) -> np.ndarray:
@@ -127,6 +132,8 @@ class Restored:
         The other outputs of the model for each of them, by id.
     calibrations : tuple
         Of each image, None where it has no clean partner or the model predicts no scale.
+    verdicts : tuple of Verdict
+        Whether each image is like the training images.
     seconds : float
         Wall time per image.
     """
@@ -135,6 +142,7 @@ class Restored:
     first: tuple[xr.DataArray, ...]
     further: tuple[Mapping[str, xr.DataArray], ...]
     calibrations: tuple[Calibration | None, ...]
+    verdicts: tuple[Verdict, ...]
     seconds: float
 
 
@@ -146,7 +154,7 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
     ZooferryError
         The model cannot be opened, or does not fit the images.
     """
-    found, seconds = [], 0.0
+    found, verdicts, seconds = [], [], 0.0
     calibrations: list[Calibration | None] = []
     with open_model(model) as opened:
         first = next(iter(opened.outputs))
@@ -154,14 +162,16 @@ def restore_sources(model: Path, sources: Sequence[Source], *, say: Say) -> Rest
             started = time.monotonic()
             found.append(restore_outputs(opened, source.noisy))
             seconds += time.monotonic() - started
+            verdicts.append(judge(opened.domain, source.noisy))
             calibrations.append(None)
             if isinstance(source, Pair):
                 require_like(source.name, found[-1][first], source.clean)
                 calibrations[-1] = calibrate_image(opened, source.clean, found[-1], noisy=source.noisy)
-            say(f"restored {number} of {len(sources)}  {source.name}")
+            say(f"restored {number} of {len(sources)}  {source.name}  domain: {verdicts[-1].text}")
     further = [{key: image for key, image in outputs.items() if key != first} for outputs in found]
     results = [outputs[first] for outputs in found]
-    return Restored(opened.name, tuple(results), tuple(further), tuple(calibrations), seconds / len(sources))
+    each = seconds / len(sources)
+    return Restored(opened.name, tuple(results), tuple(further), tuple(calibrations), tuple(verdicts), each)
 
 
 def evaluate_model(
@@ -201,7 +211,7 @@ def evaluate_model(
     verdict_first = {"verdict": about.pop("verdict")} if "verdict" in about else {}
     report = replace(report, title=f"{found.name} on {images}", about=verdict_first | about)
     report = _with_uncertainty(report, found.further, found.calibrations)
-    report = _judged(report, sources, found.calibrations)
+    report = with_domain(_judged(report, sources, found.calibrations), found.verdicts)
     _write(out, report, sources, found, {"model": str(model), "zooferry": __version__})
     return report
 

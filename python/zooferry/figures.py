@@ -130,7 +130,7 @@ def _marked(columns: Sequence[Sequence[Picture]], image: EvaluatedImage, cut: tu
 def _similarity(image: EvaluatedImage, cut: tuple[slice, ...]) -> list[Picture | None]:
     """SSIM of the restoration in the middle slice, as long as a column."""
     found = similarity_picture(image, cut)
-    return [found] + [None] * (image.candidates["raw"].ndim - 2) if found else []
+    return [found] + [None] * (2 * image.candidates["raw"].ndim - 4) if found else []
 
 
 def _judged_lines(image: EvaluatedImage, cut: tuple[slice, ...], count: int) -> list[Line]:
@@ -179,7 +179,7 @@ def _difference_pictures(title: str, difference: Array, expected: Array) -> list
 
 
 def _lines(columns: Sequence[Sequence[Cell]]) -> tuple[Line, ...]:
-    """One line in 2D; in 3D one for the middle slices and one for the projections."""
+    """One line in 2D; in 3D one for the middle slices, one for the projections and one for the middle sections."""
     return tuple(zip(*columns, strict=False))
 
 

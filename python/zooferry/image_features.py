@@ -1,11 +1,11 @@
 """Eight numbers about a raw image that do not depend on what it shows, but on how it was taken.
 
 A sample C (Z) Y X is measured channel by channel in its planes Y X; the planes of a stack are pooled. Each plane is cut
-into blocks of 16 x 16 pixels; of more than 2048 blocks a fixed choice of 2048, evenly spread, is taken. In every block
-four steps of the orthonormal Haar transform (Mallat 1989) give e1 ... e4, the mean squared details between neighbours
-that are means of 1 x 1, 2 x 2, 4 x 4 and 8 x 8 pixels; noise that is independent from pixel to pixel has
-e1 = e2 = e3 = e4, whatever its distribution. q is a quantile of a quarter of the pixels (odd rows and columns of the
-blocks), e without a number of its block is the mean over all blocks.
+into tiles of 32 x 32 pixels; of more than 256 tiles a fixed choice of 256, evenly spread, is taken. Every tile is four
+blocks of 16 x 16 pixels, in which four steps of the orthonormal Haar transform (Mallat 1989) give e1 ... e4, the mean
+squared details between neighbours that are means of 1 x 1, 2 x 2, 4 x 4 and 8 x 8 pixels; noise that is independent
+from pixel to pixel has e1 = e2 = e3 = e4, whatever its distribution. q is a quantile of a quarter of the pixels (odd
+rows and columns), e without "of a block" is the mean over all blocks.
 
 ============  ========================================================================================================
 feature       formula
@@ -21,7 +21,8 @@ dark_texture  sqrt(e2 + e3 + e4) of a block, mean of the darkest eighth of the b
 structure     e4 / e1 of the diagonal details alone, in which slopes of the illumination leave nothing
 ============  ========================================================================================================
 
-The twin for ImageJ is ``zooferry_fiji/features.groovy``: the same operations in the same order.
+The twin for ImageJ is ``zooferry_fiji/likeness.py``: the same tiles and formulas, in 32 bit; that is why the lowest of
+the sorted pixels is subtracted first.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-BLOCK = 16
-MOST_BLOCKS, FEWEST_BLOCKS = 2048, 16
+TILE, BLOCK = 32, 16
+MOST_TILES, FEWEST_TILES = 256, 4
 GOLDEN = 0.6180339887498949
 LARGEST_RATIO = 65536.0
 
@@ -49,21 +50,20 @@ def features(sample: np.ndarray) -> list[dict[str, float]]:
     Returns
     -------
     list of dict
-        Empty dicts for less than 16 blocks, which say nothing.
+        Empty dicts for less than 4 tiles, which say nothing.
     """
     return [_of_channel(channel if channel.ndim == 3 else channel[np.newaxis]) for channel in sample]
 
 
 def _of_channel(planes: np.ndarray) -> dict[str, float]:
-    blocks = _blocks(planes)
-    n = len(blocks)
-    if n < FEWEST_BLOCKS:
+    strip = _strip(planes)
+    if len(strip) < FEWEST_TILES * TILE:
         return {}
-    dark, middle, bright = _quantiles(blocks[:, 1::2, 1::2].ravel())
-    energies, diagonals, sums = _details(blocks)
+    dark, middle, bright = _quantiles(strip[1::2, 1::2].ravel())
+    energies, diagonals, sums = _details(strip - strip[1::2, 1::2].min())
     e1, e2, e3, e4 = energies.mean(axis=1)
     texture = np.sqrt(energies[1] + energies[2] + energies[3])[np.argsort(sums, kind="stable")]
-    span = bright - dark
+    n, span = len(texture), bright - dark
     return {
         "dark": dark,
         "range": span,
@@ -77,18 +77,21 @@ def _of_channel(planes: np.ndarray) -> dict[str, float]:
     }
 
 
-def _blocks(planes: np.ndarray) -> Floats:
-    """Z Y X -> N 16 16, at most 2048 of them: those at the places of the golden-ratio sequence."""
-    rows, columns = planes.shape[1] // BLOCK, planes.shape[2] // BLOCK
+def _strip(planes: np.ndarray) -> Floats:
+    """Z Y X -> at most 256 tiles below each other, 32 wide: those at the places of the golden-ratio sequence.
+
+    They are counted down the columns, then along x, then along z.
+    """
+    rows, columns = planes.shape[1] // TILE, planes.shape[2] // TILE
     count = len(planes) * rows * columns
     chosen = np.arange(count)
-    if count > MOST_BLOCKS:
-        places = np.arange(MOST_BLOCKS) * GOLDEN
+    if count > MOST_TILES:
+        places = np.arange(MOST_TILES) * GOLDEN
         chosen = np.floor((places - np.floor(places)) * count).astype(np.int64)
     z, place = np.divmod(chosen, max(1, rows * columns))
-    y, x = np.divmod(place, max(1, columns))
-    cut = planes[:, : rows * BLOCK, : columns * BLOCK].reshape(len(planes), rows, BLOCK, columns, BLOCK)
-    return cut[z, y, :, x, :].astype(np.float32).astype(np.float64)
+    x, y = np.divmod(place, max(1, rows))
+    cut = planes[:, : rows * TILE, : columns * TILE].reshape(len(planes), rows, TILE, columns, TILE)
+    return cut[z, y, :, x, :].astype(np.float32).astype(np.float64).reshape(-1, TILE)
 
 
 def _quantiles(values: Floats) -> tuple[float, float, float]:
@@ -103,16 +106,18 @@ def _quantiles(values: Floats) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _details(blocks: Floats) -> tuple[Floats, list[float], Floats]:
-    """Mean squared details (4, N); those of the diagonals over all blocks; N sums of the blocks' pixels / 16."""
+def _details(image: Floats) -> tuple[Floats, list[float], Floats]:
+    """Of a strip: mean squared details (4, N blocks); those of the diagonals over all; sums of the blocks / 16."""
     energies, diagonals = [], []
     for _ in range(4):
-        a, b, c, d = blocks[:, ::2, ::2], blocks[:, ::2, 1::2], blocks[:, 1::2, ::2], blocks[:, 1::2, 1::2]
+        a, b, c, d = image[::2, ::2], image[::2, 1::2], image[1::2, ::2], image[1::2, 1::2]
         horizontal, vertical, diagonal = (a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2
-        energies.append(((horizontal**2 + vertical**2 + diagonal**2) / 3).mean(axis=(1, 2)))
+        squares = (horizontal**2 + vertical**2 + diagonal**2) / 3
+        side = squares.shape[1] // (TILE // BLOCK)  # of a block, by now
+        energies.append(squares.reshape(-1, side, TILE // BLOCK, side).mean(axis=(1, 3)).ravel())
         diagonals.append(float((diagonal**2).mean()))
-        blocks = (a + b + c + d) / 2
-    return np.array(energies), diagonals, blocks[:, 0, 0]
+        image = (a + b + c + d) / 2
+    return np.array(energies), diagonals, image.ravel()
 
 
 def _ratio(upper: float, lower: float) -> float:

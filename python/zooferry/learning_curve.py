@@ -152,8 +152,9 @@ def _row(plan: CurvePlan, out: Path, count: int, files: Files, validation: Files
     test = out / "data" / "test"
     report = evaluate_model(run, test / "noisy", test / "clean", out / "scores" / str(count), say=say)
     mean = metrics(report)["mean"]
-    rows: Rows = {name: {"images": None, "candidate": name, **mean[name]} for name in ("raw", "gaussian")}
-    rows[count] = {"images": count, "candidate": "restored", **mean["restored"], **said}
+    empty = dict.fromkeys(COLUMNS)
+    rows: Rows = {name: {**empty, "candidate": name, **mean[name]} for name in ("raw", "gaussian")}
+    rows[count] = {**empty, "images": count, "candidate": "restored", **mean["restored"], **said}
     return rows
 
 
@@ -188,9 +189,9 @@ def _link(folder: Path, pairs: Files) -> None:
 
 def _write(out: Path, rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: "" if row.get(k) is None else row[k] for k in COLUMNS} for row in rows)
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
     write_text(out / "curve.csv", text.getvalue())
     write_json(out / "curve.json", {"zooferry": __version__, "plan": plan, "rows": list(rows)})
     title = f"{plan['method']}: scores over the number of training images"
@@ -218,7 +219,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"{'images':>8} {'NRMSE':>8} {'PSNR':>8} {'SSIM':>8} {'steps':>8}"]
     for row in rows:
         name = row["candidate"] if row["images"] is None else str(row["images"])
-        steps = row.get("steps")
+        steps = row["steps"]
         lines.append(
             f"{name:>8} {row['NRMSE']:8.4f} {row['PSNR']:8.2f} {row['SSIM']:8.4f} {'' if steps is None else steps:>8}"
         )

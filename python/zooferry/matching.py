@@ -84,5 +84,8 @@ def scaled_like(
     scaled: np.ndarray = apply_operations(preprocessing, fitted, names, references=raw, own=OWN)[0]
     if matching == "affine":
         return scaled
-    low = next(o["kwargs"]["min_percentile"] for o in preprocessing if o["id"] == "scale_range")
-    return np.asarray(scaled - np.percentile(scaled.astype(np.float64), low), np.float32)
+    kwargs = next(o["kwargs"] for o in preprocessing if o["id"] == "scale_range")
+    first = 0 if "channel" in kwargs["axes"] else 1  # all channels together, or each
+    over = tuple(range(first, scaled.ndim))
+    dark = np.percentile(scaled.astype(np.float64), kwargs["min_percentile"], axis=over, keepdims=True)
+    return np.asarray(scaled - dark, np.float32)

@@ -27,28 +27,44 @@ from zooferry.instance_steps import LIBRARIES, is_volume, make_labels, missing_l
 Operation = Mapping[str, Any]
 Labelled = tuple[np.ndarray, tuple[str, ...]]  # an array and its axis ids
 References = Mapping[str, Labelled]  # raw input tensors by id
+Numbers = float | list[float]
 EPS = 1e-6  # the format's default
 
 
-def percentile_operations(low: float, high: float, axes: Sequence[str]) -> tuple[Operation, ...]:
+def percentile_operations(low: float, high: float, axes: Sequence[str], *, each: bool = False) -> tuple[Operation, ...]:
     """Scale so that the image's percentiles `low` and `high` (0-100) become 0 and 1 (Weigert 2018, Methods).
 
-    `axes` are the network's axis ids; the statistics run over all but the batch axis.
+    Parameters
+    ----------
+    low, high : float
+    axes : sequence of str
+        The network's axis ids.
+    each : bool
+        Every channel has percentiles of its own, lest a dim one is lost beside a bright one.
     """
-    within = [a for a in axes if a != "batch"]
+    within = [a for a in axes if a != "batch" and not (each and a == "channel")]
     scale = {"axes": within, "min_percentile": low, "max_percentile": high, "eps": EPS}
     return (_as_float32(), {"id": "scale_range", "kwargs": scale}, _as_float32())
 
 
-def standardising_operations(mean: float, std: float) -> tuple[Operation, ...]:
-    """Subtract the training images' mean, divide by their standard deviation (both in grey values)."""
-    fixed = {"mean": mean, "std": std}
+def have_channels(images: Sequence[np.ndarray]) -> bool:
+    """Whether the images, C (Z) Y X, have more than one channel."""
+    return any(len(image) > 1 for image in images)
+
+
+def standardising_operations(mean: Numbers, std: Numbers) -> tuple[Operation, ...]:
+    """Subtract the training images' mean, divide by their standard deviation (grey values; or lists, by channel)."""
+    fixed = {"mean": mean, "std": std, **_by_channel(mean)}
     return (_as_float32(), {"id": "fixed_zero_mean_unit_variance", "kwargs": fixed}, _as_float32())
 
 
-def linear_operations(gain: float, offset: float) -> tuple[Operation, ...]:
-    """Multiply by `gain`, add `offset`: back from network units to grey values."""
-    return ({"id": "scale_linear", "kwargs": {"gain": gain, "offset": offset}}, _as_float32())
+def linear_operations(gain: Numbers, offset: Numbers) -> tuple[Operation, ...]:
+    """Multiply by `gain`, add `offset` (or lists, by channel): back from network units to grey values."""
+    return ({"id": "scale_linear", "kwargs": {"gain": gain, "offset": offset, **_by_channel(gain)}}, _as_float32())
+
+
+def _by_channel(numbers: Numbers) -> dict[str, str]:
+    return {"axis": "channel"} if isinstance(numbers, list) else {}
 
 
 def _as_float32() -> Operation:

@@ -283,6 +283,7 @@ def package_model(package: OpenPackage, *, weights: str | None = None, trust_cod
         factors=_factors(raw, package.outputs[0]),
         target=_target(package.content),
         matched=str(_said(package.content).get("target_matched") or ""),
+        domain=package_domain(package),
     )
 
 
@@ -294,6 +295,13 @@ def _halo(raw: TensorSpec, output: TensorSpec, axis: str) -> int:
 def _target(content: Mapping[str, Any]) -> tuple[Operation, ...]:
     """What our own packages say about the units of their outputs."""
     return tuple(read_operations(_said(content).get("target_preprocessing") or ()))
+
+
+def package_domain(package: OpenPackage) -> dict[str, Any]:
+    """What its training images were like (see `zooferry.domain`), {} where it does not tell."""
+    from zooferry.domain import read_domain
+
+    return read_domain(_said(package.content).get("domain"))
 
 
 def _said(content: Mapping[str, Any]) -> Mapping[str, Any]:

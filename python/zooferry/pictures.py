@@ -1,6 +1,6 @@
 """Arrays -> pictures that a page can carry in itself: grey images, coloured difference maps, scale bars.
 
-A picture's array has axes (Y, X) or (Z, Y, X); a volume is shown as its middle slice and a projection.
+A picture's array has axes (Y, X) or (Z, Y, X); a volume is shown as middle slice, projection and middle section.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def difference_limit(difference: Array, tolerance: float) -> float:
 def grey_pictures(
     title: str, array: Array, *, window: Window, caption: str = "", pixel: tuple[float, str] = (0.0, "")
 ) -> list[Picture]:
-    """Pictures of an image: one in 2D; middle slice and maximum projection in 3D.
+    """Pictures of an image: one in 2D; middle slice, maximum projection and middle section z-x in 3D.
 
     Parameters
     ----------
@@ -200,9 +200,9 @@ def structured_crop(array: Array, edge: int) -> tuple[slice, slice]:
 def _planes(array: Array, *, signed: bool) -> list[tuple[str, Array]]:
     if array.ndim == 2:
         return [("", array)]
-    middle = array.shape[0] // 2
+    z, y = (n // 2 for n in array.shape[:2])
     projection = _largest_along(array, 0) if signed else array.max(axis=0)
-    return [(f"slice z = {middle}", array[middle]), ("maximum along z", projection)]
+    return [(f"slice z = {z}", array[z]), ("maximum along z", projection), (f"section y = {y}, z down", array[:, y])]
 
 
 def _largest_along(array: Array, axis: int) -> Array:

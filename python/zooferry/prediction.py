@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class Model:
         What brings a clean reference image to the units of the first output; () where it is not known.
     matched : str
         "gain" or "affine": a clean reference image comes there by `zooferry.matching` instead; "" for neither.
+    domain : mapping
+        What the training images were like, see `zooferry.domain`; empty where it is not known.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Model:
     factors: tuple[float, ...] = ()
     target: tuple[Operation, ...] = ()
     matched: str = ""
+    domain: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dims(self) -> int:

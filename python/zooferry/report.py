@@ -159,6 +159,8 @@ class EvaluatedImage:
         What else was found, as it goes into metrics.json.
     notes : tuple of str
         What must be said about this image, one sentence each; shown beside its scores and pictures.
+    isotropy : mapping
+        Of a volume, candidate or "reference" -> isotropy ratio, see `zooferry.spectrum`.
     """
 
     name: str
@@ -171,6 +173,7 @@ class EvaluatedImage:
     residual: ResidualCheck | None = None
     quality: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    isotropy: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

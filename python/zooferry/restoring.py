@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from zooferry import axes
+from zooferry.domain import UNTOLD, Verdict, judge
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
 from zooferry.instances.declaration import LABELS, Declaration, read_declaration
 from zooferry.instances.images import label_image
-from zooferry.package import open_model, open_package, package_model, why_not_tiled
+from zooferry.package import open_model, open_package, package_domain, package_model, why_not_tiled
 from zooferry.prediction import Model, predict_outputs
 from zooferry.run_folder import read_run
 from zooferry.whole_images import require_images, restore_whole
@@ -29,12 +31,14 @@ Restore = Callable[[Sequence[xr.DataArray]], Mapping[str, xr.DataArray]]
 class Restorer:
     """A model as a function of images.
 
-    `inputs` and `outputs` are the ids of its tensors, `restore` takes one image per input and gives one per output.
+    `inputs` and `outputs` are the ids of its tensors, `restore` takes one image per input and gives one per output;
+    `domain` says what its training images were like, see `zooferry.domain`.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     restore: Restore
+    domain: Mapping[str, Any] = field(default_factory=dict)
 
 
 def restore_image(model: Model, image: xr.DataArray, *, tile: int | None = None) -> xr.DataArray:
@@ -87,7 +91,8 @@ def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = Fal
             return
         require_images(package)
         ids = [tuple(t.id for t in tensors) for tensors in (package.inputs, package.outputs)]
-        yield _decoding(Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code)), declaration)
+        whole = Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code), package_domain(package))
+        yield _decoding(whole, declaration)
 
 
 def _decoding(restorer: Restorer, declaration: Declaration | None) -> Restorer:
@@ -98,11 +103,12 @@ def _decoding(restorer: Restorer, declaration: Declaration | None) -> Restorer:
         heads = restorer.restore(images)
         return {**heads, LABELS: label_image(declaration, heads, images[0])}
 
-    return Restorer(restorer.inputs, (*restorer.outputs, LABELS), restore)
+    return replace(restorer, outputs=(*restorer.outputs, LABELS), restore=restore)
 
 
 def _tiled(model: Model, tile: int | None) -> Restorer:
-    return Restorer(("image",), tuple(model.outputs), lambda images: restore_outputs(model, images[0], tile=tile))
+    outputs = tuple(model.outputs)
+    return Restorer(("image",), outputs, lambda images: restore_outputs(model, images[0], tile=tile), model.domain)
 
 
 def restore_files(
@@ -145,11 +151,14 @@ def restore_files(
     with open_restorer(model_path, tile=tile, trust_code=trust_code) as restorer:
         groups = _groups(images, restorer.inputs)
         targets = result_paths([group[0] for group in groups], out)
+        if not restorer.domain:
+            say(UNTOLD)
         for number, (group, target) in enumerate(zip(groups, targets, strict=True), start=1):
             place = f"{number} of {len(groups)}  {' + '.join(path.name for path in group)}"
             try:
-                written = _restore_group(restorer, group, target)
-                say(f"{place} -> {', '.join(map(str, written))}")
+                written, verdict = _restore_group(restorer, group, target)
+                domain = f"  domain: {verdict.text}" if restorer.domain else ""
+                say(f"{place} -> {', '.join(map(str, written))}{domain}")
             except ZooferryError as error:
                 if len(groups) == 1:
                     raise
@@ -168,7 +177,7 @@ def _groups(images: Sequence[Path], inputs: Sequence[str]) -> list[Sequence[Path
     return [images[start : start + count] for start in range(0, len(images), count)]
 
 
-def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> list[Path]:
+def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> tuple[list[Path], Verdict]:
     images = [read_image(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         require_usable(path, image)
@@ -178,7 +187,8 @@ def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> l
     make_folder(target.parent)
     several = len(restorer.outputs) > 1
     names = {key: target.with_name(f"{target.stem}_{file_name(key)}.tif") if several else target for key in results}
-    return [write_image(names[key], image) for key, image in results.items()]
+    written = [write_image(names[key], image) for key, image in results.items()]
+    return written, judge(restorer.domain, images[0])
 
 
 def file_name(name: str) -> str:

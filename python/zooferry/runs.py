@@ -24,10 +24,11 @@ from zooferry.prediction import predict_outputs
 from zooferry.recalibration import with_recalibrated_scale
 from zooferry.segmentation_training import choose_thresholds, learnt_targets
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
-from zooferry.synthetic import draw_data
+from zooferry.synthetic import draw_data, require_one_source
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
+from zooferry.training_domain import training_domain
 
 Say = Callable[[str], None]
 EXAMPLE_SIDE = {2: 256, 3: 128}
@@ -100,9 +101,8 @@ def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> P
     method = methods.load(task.name)
     values = task.values if resume or not task.parent else task.parent.settings(method.SETTINGS, task.values)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
+    require_one_source(task.images, settings)
     _require_fitting(facts, task.targets, settings)
-    if task.images is not None and getattr(settings, "specimen", None):
-        raise ZooferryError("specimen says what to draw; leave --images away, or say --set specimen={}")
     raw = dataclasses.replace(_read(facts, task.images, task.targets, settings), held=task.held)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
     training, validation = split(raw, settings)
@@ -252,6 +252,7 @@ def _write_start(
         "whole_images": bool(getattr(settings, "whole_images", False)),
         "intensity_range": [min(grey), max(grey)],
         "budget_seconds": seconds,
+        "domain": training_domain([raw.samples[i] for i in training], settings, raw.calibration),
         **raw.calibration,
     }
     run_folder.write_settings(out, settings)

@@ -41,6 +41,8 @@ class Settings:
         Steps of linear warm-up.
     weight_decay : float
         Of AdamW.
+    clip : float
+        Largest norm of a step's gradient, longer ones are shortened to it; 0 takes them as they are.
     validation_fraction : float
         Part of the images (never of the patches) kept for validation. One image gives its last rows instead.
     augment : bool
@@ -68,6 +70,7 @@ class Settings:
     learning_rate: float = 2e-3
     warmup: int = 20
     weight_decay: float = 1e-4
+    clip: float = 0.0
     validation_fraction: float = 0.1
     augment: bool = True
     intensity: float = 0.0
@@ -90,7 +93,8 @@ class Settings:
             "patch": (8, 4096), "patch_z": (1, 1024), "batch": (0, 4096), "steps": (0, 10**9),
             "validate_every": (1, 10**9), "patience": (0, 10**9), "learning_rate": (1e-8, 10.0),
             "warmup": (0, 10**9), "weight_decay": (0, 1.0), "validation_fraction": (0, 0.9), "width": (1, 1024),
-            "intensity": (0, 2), "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1), "freeze": (0, 64),
+            "intensity": (0, 2), "clip": (0, 1e6), "depth": (1, 6), "kernel": (1, 15), "seed": (0, 2**32 - 1),
+            "freeze": (0, 64),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             self._require(name, low <= getattr(self, name) <= high, f"{low} to {high}")

@@ -9,10 +9,11 @@ spectra; a formula that the field agrees on was not found, so ours is spelled ou
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from zooferry.errors import ZooferryError
@@ -87,3 +88,18 @@ def isotropy_ratio(
         means.append(float(power[inside].mean()) if inside.any() else math.nan)
     along_z, lateral = means[0], (means[1] + means[2]) / 2
     return along_z / lateral if lateral > 0 else math.nan
+
+
+def ratios_of(images: Mapping[str, xr.DataArray], pixel_size: Mapping[str, float]) -> dict[str, float]:
+    """`isotropy_ratio` of images of one size and pixel size, first time point and channel.
+
+    Empty where they are no volumes of 4 slices or more, or one of them has no ratio.
+    """
+    found: dict[str, float] = {}
+    spacing = [pixel_size.get(axis, 1.0) for axis in "zyx"]
+    for name, image in images.items():
+        volume = image.isel({axis: 0 for axis in image.dims if axis in ("t", "c")})
+        if volume.ndim < 3 or min(volume.shape) < 4:
+            return {}
+        found[name] = isotropy_ratio(volume.values, pixel_size=spacing)
+    return found if all(map(math.isfinite, found.values())) else {}

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def read_specimen(values: Mapping[str, Any], dims: int = 0) -> Specimen:
     shape, size = _numbers("shape", shape, 8, 4096), _numbers("pixel_size", size, 1e-3, 10)
     if len(shape) not in (2, 3) or len(size) != len(shape) or (dims and len(shape) != dims):
         raise ZooferryError(
-            f"specimen: shape {list(shape)}, pixel_size {list(size)}; allowed: one number per axis each"
+            f"specimen: shape is {list(shape)} and pixel_size {list(size)}; allowed: as many numbers as dims in each"
         )
     (images,) = _numbers("images", [values.get("images", 8)], 1, 1000)
     look = {name: _numbers(name, [values[name]], 0, 1e4)[0] for name in names if name in values}
@@ -100,20 +101,34 @@ def _numbers(name: str, values: Any, least: float, most: float) -> tuple[float, 
     return tuple(float(v) for v in values)
 
 
+def require_one_source(images: Path | None, settings: Settings) -> None:
+    """Refuse images and a specimen together, neither of them, and a specimen without what makes it noisy.
+
+    Raises
+    ------
+    ZooferryError
+        See above.
+    """
+    specimen = getattr(settings, "specimen", None)
+    if images is not None:
+        if specimen:
+            raise ZooferryError("specimen says what to draw; leave --images away, or say --set specimen={}")
+        return
+    if not specimen:
+        raise ZooferryError("no images to train on; give --images DIR, or let them be drawn with --recipe tubes")
+    if not getattr(settings, "degrade", None):
+        raise ZooferryError("specimen draws clean images; say what makes them noisy, such as --set degrade.photons=30")
+
+
 def draw_data(settings: Settings) -> RawData:
     """Raw training data of drawn specimens, as if they had been read from files; the seed decides.
 
     Raises
     ------
     ZooferryError
-        No specimen, or a wrong one; no degradation to go with it.
+        A wrong specimen.
     """
-    values = getattr(settings, "specimen", None)
-    if not values:
-        raise ZooferryError("no images to train on; give --images DIR, or let them be drawn with --recipe tubes")
-    if not getattr(settings, "degrade", None):
-        raise ZooferryError("specimen draws clean images; say what makes them noisy, such as --set degrade.photons=30")
-    specimen = read_specimen(values, settings.dims)
+    specimen = read_specimen(getattr(settings, "specimen", None) or {}, settings.dims)
     names = axes.spatial_axes(len(specimen.grid.shape))
     samples, files = [], []
     for number in range(specimen.images):

@@ -59,6 +59,8 @@ def tile_words(run: Path, content: Mapping[str, Any], image: np.ndarray) -> str:
     if max(found.factors) > 1:
         sizes = " x ".join(map(str, found.factors))
         words = f"The output has {sizes} times as many pixels (y, x last), which deepImageJ cannot run.\n"
+        if "IsotropicUNet" in content["network"]["architecture"]:
+            words += "Trained with `same_size=true`, it would take volumes interpolated along z, there too.\n"
     if found.exact:
         return words
     if content.get("whole_images"):

@@ -11,6 +11,7 @@ import torch
 
 from zooferry import axes, run_folder
 from zooferry.architectures import ARCHITECTURES, reach
+from zooferry.domain import read_domain
 from zooferry.errors import ZooferryError
 from zooferry.methods.outputs import read_outputs
 from zooferry.methods.tensors import as_tensor, fitting_layout
@@ -31,6 +32,8 @@ def baked(content: Mapping[str, Any]) -> dict[str, Any]:
     if scale is None:
         raise ZooferryError(f"{content['method']} scales by fixed numbers, equal in every host; leave --bake away")
     inside = {"low": scale["min_percentile"], "high": scale["max_percentile"], "eps": scale["eps"]}
+    if "channel" not in scale["axes"]:
+        inside["each"] = True
     architecture = content["network"]["architecture"].replace(".", ".Percentile")
     if architecture not in ARCHITECTURES:
         raise ZooferryError(f"{content['method']}: only U-Nets take their normalisation inside; leave --bake away")
@@ -80,6 +83,7 @@ def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
         factors=reach(content["network"], dims).factors,
         target=tuple(content.get("target", ())),
         matched=str(content.get("matched", "")),
+        domain=read_domain(content.get("domain")),
     )
 
 

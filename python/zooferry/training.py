@@ -105,6 +105,8 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             arrays = vary(arrays, settings, rng)
             loss = method.loss(model, arrays, settings, rng)
             fabric.backward(loss)
+            if settings.clip:
+                fabric.clip_gradients(model, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             progress.running_loss += float(loss.detach())

@@ -25,7 +25,7 @@ from zooferry.settings import Settings, build_settings
 from zooferry.trust import STATE_DICT
 
 SLOWER = 0.25  # part of the method's learning rate where nothing else is said
-INSIDE = ("low", "high", "eps")  # arguments of a network that normalises by itself
+INSIDE = ("low", "high", "eps", "each")  # arguments of a network that normalises by itself
 CLASSES = {name.partition(".")[2]: name for name in ARCHITECTURES}
 WORDS = {"in_channels": "channels of the images", "out_channels": "channels of the targets", "dims": "spatial axes"}
 LEVEL = re.compile(r"(?:^|\.)(?:down|groups)\.(\d+)\.")  # the encoder levels of U-Nets, the groups of RCAN
@@ -236,7 +236,10 @@ def _kind(architecture: str) -> str:
     return architecture.partition(".")[2]
 
 
-def described(content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The field ``parent`` of rdf.yaml: a model of a collection; None where the parent has no id, or there is none."""
-    parent = content.get("parent") or {}
-    return {"id": parent["id"]} if parent.get("id") else None
+def described(content: Mapping[str, Any], own: str | None) -> dict[str, Any] | None:
+    """The field ``parent`` of rdf.yaml: a model of a collection.
+
+    None where the parent has no id, there is none, or the new model has the same id (`own`), which the format forbids.
+    """
+    named = str((content.get("parent") or {}).get("id") or "")
+    return {"id": named} if named and named != own else None

@@ -76,6 +76,7 @@ def draw_view(image: NDArray[Any], views: Views, *, rng: np.random.Generator) ->
         image = _window(image, math.ceil(views.window / zoom), rng)
     if zoom != NATURAL:
         image = magnified(image, zoom)
+        image = image[..., : views.window, : views.window] if views.window else image
     if gamma != NATURAL:
         image = _curved(image, gamma)
     if views.soften[1] > 0:

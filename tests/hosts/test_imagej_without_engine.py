@@ -31,8 +31,8 @@ def answer(folder: Path) -> plain_imagej.Answer:
     macros = [
         run,
         f'run("Check Zooferry Model", "model=[{GOLDEN}]"); return "" + nImages;',
-        f'run("Run Zooferry Model on Folder", "{batch}");',
         'run("Check Zooferry Installation");',
+        f'run("Run Zooferry Model on Folder", "{batch} exit");',
     ]
     options = [f"-Dzooferry.models={folder / 'Image J' / 'models'}", f"-Djava.io.tmpdir={folder}"]
     return plain_imagej.run(folder / "Image J", macros, options=options, without="onnxruntime")
@@ -55,4 +55,5 @@ def test_what_is_missing_and_the_cure(answer: plain_imagej.Answer, folder: Path)
 def test_a_folder_is_left_alone(answer: plain_imagej.Answer, folder: Path) -> None:
     said = [line for line in answer.output.splitlines() if line.startswith("Run Zooferry Model on Folder: ")]
     assert WORDS in said[0]
+    assert answer.code == 1
     assert not (folder / "target").exists()

@@ -49,7 +49,9 @@ def _run_pass(job, one):
     scratch = tempfile.mkdtemp("", "zooferry-deepimagej-")
     try:
         path = os.path.join(scratch, "pass.tif")
-        _save(job.volumes(one, lambda: None)[0], path)
+        volume = job.volumes(one, lambda: None)[0]
+        job.likeness.look(one, volume)
+        _save(volume, path)
         paths = (job.folder, path, scratch)
         IJ.run(COMMAND, "model_path=[%s] input_path=[%s] output_folder=[%s] display_output=null" % paths)
         return [_read(os.path.join(scratch, "pass_%s.tif" % tensor["id"]), tensor) for tensor in job.model["outputs"]]

@@ -12,13 +12,15 @@ ENGINES = ("onnx", "torchscript")
 KEPT = "zooferry.description"
 
 
-def read_model(folder):
+def read_model(folder, rdf=None):
     """What is needed to run a model.
 
     Parameters
     ----------
     folder : str
         An unpacked package: the folder that holds rdf.yaml.
+    rdf : dict, optional
+        What `load_rdf` gave already; its halos are changed.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def read_model(folder):
         "outputs", lists of what `_tensor` returns; "weights", a dict format -> {"path", "sha256"} with the formats
         that can run here.
     """
-    rdf = load_rdf(folder)
+    rdf = rdf or load_rdf(folder)
     name = text(rdf.get("name") or os.path.basename(folder))
     rdf = _as_current(rdf, name)
     _lay_halo(rdf)

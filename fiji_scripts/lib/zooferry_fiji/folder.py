@@ -7,7 +7,7 @@ import traceback
 from ij import IJ
 from java.lang import OutOfMemoryError, Runnable, Thread, Throwable
 
-from . import __version__, asking, engines, files, locking, models, opening, run
+from . import __version__, asking, domain, engines, files, locking, models, opening, run
 from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
 from .journal import FAILED, OK, Journal, check_settings, stands
@@ -64,6 +64,7 @@ def command(given):
         return False, "this should not have happened: %s (where is in the Log)" % opening.words(problem)
     finally:
         IJ.showProgress(1.0)
+        IJ.showStatus("")
     return counts["left"] == counts["failed"] == 0, summary(counts)
 
 
@@ -183,6 +184,8 @@ class _Run(object):
                 break
             self.journal.add(row)
             counts[row["status"]] += 1
+            if row["status"] != OK:
+                IJ.log("Zooferry: %s: %s" % (file, row["message"]))
         return counts
 
     def _stands(self, file, retry):
@@ -256,6 +259,7 @@ class _Run(object):
         try:
             results, details = run.restore([image], settings["model"], settings["tile"], settings["threads"], options)
             row.update((key, details[key]) for key in ("weights_sha256", "engine", "tile"))
+            row["domain"] = domain.worse(row.get("domain"), details["domain"])
             row["message"] = "; ".join(details[key] for key in ("note", "warning") if details[key])
             for result, name in zip(results, names):
                 opening.save_tiff(result, self._place(name))

@@ -3,6 +3,7 @@
 from . import calibration, choice, grid, pixels, rescaling
 from .description import load_rdf, read_model
 from .errors import ZooferryError
+from .likeness import Likeness
 from .provenance import identity
 
 UNKNOWN_SIZE = "rescale=yes needs the pixel size of both: %s; set it in Image > Properties, or leave rescale away"
@@ -33,13 +34,16 @@ class Job(object):
         x, y, width, height of a preview, in pixels of the image.
     warning : str
         On the pixel size; empty if there is nothing to say.
+    likeness : likeness.Likeness
     """
 
     def __init__(self, images, folder, settings):
         rdf = load_rdf(folder)
         self.folder = folder
-        self.model = read_model(folder)
+        self.rdf = rdf
         self.id = identity(rdf)
+        self.likeness = Likeness(rdf)
+        self.model = read_model(folder, rdf)
         self.settings = settings
         self.images = [pixels.split_colours(image) for image in images]
         self.region = _region(images[0]) if settings["region"] == "visible region" else None
@@ -81,9 +85,10 @@ class Job(object):
         sizes = {"x": own.pixelWidth, "y": own.pixelHeight, "z": own.pixelDepth}
         known = [axis["name"] for axis in self.model["grid"]]
         found = calibration.factors(sizes, own.getUnit(), dict((a, s) for a, s in trained.items() if a in known))
-        self.warning, self.factors = "", {}
+        self.warning, self.factors, self._seen_sizes = "", {}, ({}, {})
         if self.settings["rescale"] == "no":
             self.warning = calibration.warning(found, trained, self.model["name"])
+            self._seen_sizes = (found, trained)
         elif found:
             self.factors = found
         else:
@@ -91,6 +96,10 @@ class Job(object):
             raise ZooferryError(
                 UNKNOWN_SIZE % (lacking if trained else "model %s does not tell its own" % self.model["name"])
             )
+
+    def domain(self):
+        """Whether the image is like the training images: see domain.verdict."""
+        return self.likeness.verdict(*self._seen_sizes)
 
     def volumes(self, one, check):
         """The pixels of a pass, one Volume (C (Z) Y X, raw) per input; `check` as in pixels.read_volume."""

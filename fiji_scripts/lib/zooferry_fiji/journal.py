@@ -25,6 +25,7 @@ COLUMNS = (
     "weights_sha256",
     "engine",
     "tile",
+    "domain",
     "zooferry",
     "results",
     "source_bytes",

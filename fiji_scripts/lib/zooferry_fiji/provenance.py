@@ -5,7 +5,7 @@ from .description import text
 
 KEYS = (
     "model", "id", "version", "weights_sha256", "engine", "threads", "tile", "planes", "channels", "region", "rescale",
-    "note",
+    "note", "domain",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from ij.measure import Calibration, Measurements
 from ij.plugin import ContrastEnhancer
 from ij.process import LUT, FloatProcessor, ImageStatistics
 
+from . import uncertainty
 from .overlays import moved_overlay
 
 SATURATED = 0.35  # per cent of the pixels at both ends, as Image > Adjust > Brightness/Contrast > Auto takes
@@ -35,24 +36,27 @@ def as_image(planes, source, title, ratios, shown):
         Axis -> pixels of the result for one pixel of the source; an axis that the result has not is missing.
     shown : dict
         "channels": for each channel of the result that of the source, or None; "region": (x, y, width, height) in
-        pixels of the source, or None for all of it.
+        pixels of the source, or None for all of it; "kind": see uncertainty.kind_of.
     """
     channels, slices, frames = [sorted(set(place[i] for place in planes)) for i in range(3)]
+    origins = [int(z / ratios.get("z", 1.0)) for z in slices]  # the source's slices that these were made of
     stack = ImageStack(*_size(next(iter(planes.values()))))
     for t in frames:
-        for z in slices:
+        for z, origin in zip(slices, origins):
             for c in channels:
-                stack.addSlice(_label(source, shown["channels"][c], z, t), planes[c, z, t])
+                stack.addSlice(_label(source, shown["channels"][c], origin, t), planes[c, z, t])
     result = ImagePlus(title, stack)
     result.setDimensions(len(channels), len(slices), len(frames))
     if stack.getSize() == 1:
         result.setProp("Slice_Label", stack.getSliceLabel(1))
     result.setCalibration(_calibration(source, ratios, shown["region"], slices[0]))
     _copy_properties(source, result)
-    result = _coloured(result, source, shown["channels"])
+    result = _coloured(result, source, shown["channels"], shown["kind"])
+    if shown["kind"]:
+        result.setProperty(uncertainty.KEY, shown["kind"])
     result.setOpenAsHyperStack(result.getStackSize() > 1 and (len(channels) > 1 or len(frames) > 1))
     if source.getOverlay() is not None and "x" in ratios and "y" in ratios:
-        kept = [[place + 1 for place in places] for places in (_source_channels(shown, source), slices, frames)]
+        kept = [[place + 1 for place in places] for places in (_source_channels(shown, source), origins, frames)]
         result.setOverlay(moved_overlay(source, kept, (ratios["x"], ratios["y"]), shown["region"]))
         result.setHideOverlay(source.getHideOverlay())
     return result
@@ -99,22 +103,22 @@ def _copy_properties(source, result):
         result.setProp(key, properties.getProperty(key))
 
 
-def _coloured(result, source, channels):
-    # colour tables of the source, display ranges of the result
-    tables = [_table(source, channel) for channel in channels]
+def _coloured(result, source, channels, kind):
+    # colour tables of the source (of a kind that is no image its own), display ranges of the result
+    tables = [uncertainty.table(kind) if kind else _table(source, channel) for channel in channels]
     if len(channels) == 1:
         if tables[0] is not None:
             result.getProcessor().setColorModel(tables[0])
             result.getStack().setColorModel(tables[0])
-        set_display_range(result)
+        result.setDisplayRange(*_shown_range(result.getProcessor(), kind))
         return result
     result = CompositeImage(result, CompositeImage.GRAYSCALE)
     gray = LUT.createLutFromColor(_white())
     for c, table in enumerate(tables, 1):
         plane = result.getStack().getProcessor(result.getStackIndex(c, 1, 1))
-        low, high = _sensible_range(plane)
+        low, high = _shown_range(plane, kind)
         result.setChannelLut(LUT(table or gray, low, high), c)
-    if source.isComposite() and None not in tables:
+    if source.isComposite() and None not in tables and not kind:
         result.setMode(source.getMode())
     return result
 
@@ -133,13 +137,13 @@ def _table(source, channel):
     return source.getProcessor().getLut() if source.getProcessor().isColorLut() or source.isInvertedLut() else None
 
 
-def set_display_range(image):
-    """Show one-channel images from dark to bright, all but a few pixels; other than 0 to 1 for a constant one."""
-    low, high = _sensible_range(image.getProcessor())
-    image.setDisplayRange(low, high)
+def _shown_range(plane, kind):
+    low, high = _sensible_range(plane)
+    return uncertainty.display_range(kind, high) if kind else (low, high)
 
 
 def _sensible_range(plane):
+    # from dark to bright, all but a few pixels; other than 0 to 1 for a constant image
     plane.resetRoi()
     statistics = ImageStatistics.getStatistics(plane, Measurements.MIN_MAX, None)
     probe = FloatProcessor(1, 1)  # takes the range that a copy of the plane would get
@@ -150,7 +154,7 @@ def _sensible_range(plane):
 
 
 def show(images, module):
-    """Show images, so that the last one is the active image of the macro line that follows.
+    """Show images, so that the last one that is no map of uncertainty is the active one of the macro line that follows.
 
     Parameters
     ----------
@@ -158,6 +162,7 @@ def show(images, module):
     module : org.scijava.module.Module or None
         Fiji's, which runs in a thread of a pool.
     """
+    images = sorted(images, key=lambda image: image.getProperty(uncertainty.KEY) is None)
     for image in images:
         image.show()
     if module is None:

@@ -7,7 +7,7 @@ import traceback
 from ij import IJ, Macro
 from java.lang import OutOfMemoryError, Throwable
 
-from . import ask, engines, labels, models, provenance, results, tiles, titles
+from . import ask, engines, labels, models, provenance, results, tiles, titles, uncertainty
 from .errors import AmbiguousError, CancelledError, UnsupportedError, ZooferryError
 from .job import Job
 from .settings import options as macro_options
@@ -49,6 +49,7 @@ def command(image, model, tile=0, threads=0, options=None):
         settings = parse(dict(options or {}, model=model, tile=tile, threads=threads))
         job = _asked_job(images, settings)
         restored, details = _execute(job)
+        job.likeness.tell(images[0].getTitle(), details)
     except ZooferryError as problem:
         return _failure(problem.args[0], isinstance(problem, UnsupportedError), isinstance(problem, CancelledError))
     except OutOfMemoryError:
@@ -99,8 +100,9 @@ def restore(images, folder, tile=0, threads=0, options=None):
     (list of ImagePlus, dict)
         One per output, 32 bit, C as the model's output, Z and T as the image. The dict has "ok", "model", "id",
         "version", "weights_sha256", "engine", "threads", "tile" ((Z) x Y x X), "outputs" (ids), "seconds",
-        "inference_seconds", "warning" (on the pixel size), "note" (on memory), "settings" (those that are no
-        defaults), and "planes", "channels", "region", "rescale" for the provenance.
+        "inference_seconds", "warning" (on the pixel size), "note" (on memory), "domain" (whether the image is like
+        the training images), "settings" (those that are no defaults), and "planes", "channels", "region", "rescale"
+        for the provenance.
     """
     return _execute(Job(images, *_resolved(parse(dict(options or {}, model=folder, tile=tile, threads=threads)))))
 
@@ -142,6 +144,7 @@ def _execute(job):
         "inference_seconds": done["seconds"],
         "warning": job.warning,
         "note": done["note"],
+        "domain": job.domain(),
         "settings": dict(macro_options(job.settings)),
     }
     details.update(_what_was_run(job))
@@ -187,7 +190,8 @@ def _images(job, found):
         title = titles.unique_title(titles.result_title(source.getTitle(), output), taken)
         taken.add(title)
         ratios = dict((name, size["ratio"]) for name, size in tensor["sizes"].items() if size["ratio"])
-        shown = {"channels": _source_channels(job, tensor), "region": job.region}
+        kind = uncertainty.kind_of(job.rdf, tensor["id"])
+        shown = {"channels": _source_channels(job, tensor), "region": job.region, "kind": kind}
         made.append(results.as_image(planes, source, title, ratios, shown))
         if tensor.get("labels"):
             labels.finish(made[-1], source, **labels.extras(job.settings, tensor["id"] if several else ""))

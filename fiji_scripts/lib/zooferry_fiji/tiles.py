@@ -89,6 +89,7 @@ def _run_pass(job, one, plan, running):
     # FloatProcessors [channel][z], one list per output
     model, (window, places, progress) = job.model, running
     volumes = job.volumes(one, progress.check)
+    job.likeness.look(one, volumes[0])
     measured = operations.measure_inputs(model, dict(zip([tensor["id"] for tensor in model["inputs"]], volumes)))
     for tensor, volume in zip(model["inputs"], volumes):
         operations.apply_steps(tensor["steps"], volume, measured[tensor["id"]])

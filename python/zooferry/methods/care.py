@@ -19,7 +19,7 @@ from zooferry.methods import Scalings
 from zooferry.methods.outputs import RESTORED, Output
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.unet import LaplaceEnsemble, LaplaceUNet, UNet
-from zooferry.normalization import percentile_operations
+from zooferry.normalization import have_channels, percentile_operations
 from zooferry.settings import Settings
 
 
@@ -34,9 +34,9 @@ class CareSettings(Settings):
     foreground : float
         Patches whose brightest target pixel is below this (in normalised units) are drawn again.
     match : str
-        "gain": every target gets the contrast of its image (least squares), and its own lower percentile becomes 0.
-        "affine": the offset is that of the image as well. "none": targets are scaled by percentiles of their own, as
-        also where they have other channels.
+        "affine": every target gets gain and offset of its image (least squares). "gain": its gain alone, and its own
+        lower percentile becomes 0. "none": targets are scaled by percentiles of their own, as also where they have
+        other channels than the images.
     probabilistic : bool
         Predict a Laplace distribution: outputs `restored` (its mean) and `scale`.
     members : int
@@ -62,12 +62,13 @@ class CareSettings(Settings):
 
     width: int = 16
     learning_rate: float = 2e-3
+    clip: float = 1.0
     low: float = 2.0
     high: float = 99.8
     foreground: float = 0.2
     probabilistic: bool = False
     members: int = 1
-    match: str = "gain"
+    match: str = "affine"
     beta: float = 1.0
     recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
@@ -105,11 +106,12 @@ OUTPUTS = (
 )
 
 
-def scalings(settings: CareSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
-    """Percentiles of each image; the output stays in the target's normalised units (0 dark, 1 bright)."""
-    scale = percentile_operations(settings.low, settings.high, axes)
+def scalings(settings: CareSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:
+    """Percentiles of each channel of an image; the output stays in the target's normalised units (0 dark, 1 bright)."""
+    scale = percentile_operations(settings.low, settings.high, axes, each=have_channels(images))
+    target = percentile_operations(settings.low, settings.high, axes, each=True)
     outputs = {"one": RESTORED, "distribution": OUTPUTS[:2], "mixture": OUTPUTS}[_kind(settings)]
-    return Scalings(preprocessing=scale, postprocessing=(), target=scale, outputs=outputs)
+    return Scalings(preprocessing=scale, postprocessing=(), target=target, outputs=outputs)
 
 
 def _kind(settings: CareSettings) -> str:
@@ -145,7 +147,8 @@ def loss(
     if not settings.probabilistic:
         return torch.nn.functional.l1_loss(network(images), targets)
     mean, scale = network(images, apart=True) if settings.members > 1 else network(images)
-    return laplace_loss(mean, scale, targets, beta=settings.beta)
+    # the weighted loss trains well and compares badly: it rises where all scales become smaller
+    return laplace_loss(mean, scale, targets, beta=settings.beta if network.training else 0.0)
 
 
 def laplace_loss(mean: torch.Tensor, scale: torch.Tensor, targets: torch.Tensor, *, beta: float = 0.0) -> torch.Tensor:

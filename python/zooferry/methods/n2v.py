@@ -46,12 +46,23 @@ SETTINGS = N2VSettings
 
 
 def scalings(settings: N2VSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
-    """Mean and standard deviation of all training images, and back: the restored image has the raw grey values."""
-    count = sum(image.size for image in images)
-    mean = sum(float(image.sum(dtype=np.float64)) for image in images) / count
-    variance = sum(float(((image - mean) ** 2).sum(dtype=np.float64)) for image in images) / count
-    std = variance**0.5
-    return Scalings(standardising_operations(mean, std), linear_operations(std, mean))
+    """Mean and standard deviation of all training images, and back: the restored image has the raw grey values.
+
+    Every channel has numbers of its own.
+    """
+    found = [_moments([image[c] for image in images]) for c in range(len(images[0]))]
+    if len(found) == 1:
+        mean, std = found[0]
+        return Scalings(standardising_operations(mean, std), linear_operations(std, mean))
+    means, stds = ([one[i] for one in found] for i in (0, 1))
+    return Scalings(standardising_operations(means, stds), linear_operations(stds, means))
+
+
+def _moments(channels: Sequence[np.ndarray]) -> tuple[float, float]:
+    count = sum(channel.size for channel in channels)
+    mean = sum(float(channel.sum(dtype=np.float64)) for channel in channels) / count
+    variance = sum(float(((channel - mean) ** 2).sum(dtype=np.float64)) for channel in channels) / count
+    return mean, variance**0.5
 
 
 def network_arguments(settings: N2VSettings, dims: int, in_channels: int, out_channels: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ from zooferry import axes as axes_
 from zooferry.methods import Scalings
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.unet import ProjectionUNet
-from zooferry.normalization import percentile_operations
+from zooferry.normalization import have_channels, percentile_operations
 from zooferry.settings import Settings
 
 
@@ -61,12 +61,12 @@ class ProjectionSettings(Settings):
 SETTINGS = ProjectionSettings
 
 
-def scalings(settings: ProjectionSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
-    """Percentiles of each stack and of each target; the output stays in the target's units (0 dark, 1 bright)."""
+def scalings(settings: ProjectionSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:
+    """Percentiles of each channel of a stack and of a target; the output has the target's units (0 dark, 1 bright)."""
     return Scalings(
-        preprocessing=percentile_operations(settings.low, settings.high, axes),
+        preprocessing=percentile_operations(settings.low, settings.high, axes, each=have_channels(images)),
         postprocessing=(),
-        target=percentile_operations(settings.low, settings.high, axes_.network_axes(2)),
+        target=percentile_operations(settings.low, settings.high, axes_.network_axes(2), each=True),
     )
 
 

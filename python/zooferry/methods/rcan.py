@@ -16,7 +16,7 @@ import torch
 from zooferry.methods import Scalings
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.rcan import RCAN
-from zooferry.normalization import percentile_operations
+from zooferry.normalization import have_channels, percentile_operations
 from zooferry.settings import Settings
 
 
@@ -74,10 +74,11 @@ class RcanSettings(Settings):
 SETTINGS = RcanSettings
 
 
-def scalings(settings: RcanSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
-    """Percentiles of each image; the output stays in the target's normalised units (0 dark, 1 bright)."""
-    scale = percentile_operations(settings.low, settings.high, axes)
-    return Scalings(preprocessing=scale, postprocessing=(), target=scale)
+def scalings(settings: RcanSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:
+    """Percentiles of each channel of an image; the output stays in the target's normalised units (0 dark, 1 bright)."""
+    scale = percentile_operations(settings.low, settings.high, axes, each=have_channels(images))
+    target = percentile_operations(settings.low, settings.high, axes, each=True)
+    return Scalings(preprocessing=scale, postprocessing=(), target=target)
 
 
 def network_arguments(settings: RcanSettings, dims: int, in_channels: int, out_channels: int) -> dict[str, object]:

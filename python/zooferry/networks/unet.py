@@ -164,8 +164,7 @@ class ProjectionUNet(nn.Module):
     """A volume to the image of the surface in it, denoised (Weigert 2018, joint surface projection and denoising).
 
     A U-Net in three dimensions that halves y and x only gives every voxel a score. The softmax of the scores along z
-    are weights, the weighted sum of the slices is the projected image, and a U-Net in two dimensions restores it. So
-    any number of slices will do, and the slices of a pixel must be seen together.
+    are weights, the weighted sum of any number of slices is the projected image, and a U-Net in 2D restores it.
 
     Parameters
     ----------
@@ -286,22 +285,23 @@ class _Percentiles(nn.Module):
 
     Parameters
     ----------
-    low, high : float
-        Percentiles (0-100) over channels and space that become 0 and 1, linearly interpolated as numpy does.
-    eps : float
-        Added to their difference.
+    low, high, eps : float
+        Percentiles (0-100) that become 0 and 1, linearly interpolated as numpy does; eps is added to their difference.
+    each : bool
+        Whether each channel has its own.
     **arguments
         Of the network.
     """
 
-    def __init__(self, low: float, high: float, eps: float = 1e-6, **arguments: Any) -> None:
+    def __init__(self, low: float, high: float, eps: float = 1e-6, each: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.low, self.high, self.eps = low, high, eps
+        self.low, self.high, self.eps, self.each = low, high, eps, each
 
     def forward(self, image: torch.Tensor) -> Any:
         """The network's outputs for a batch B C (Z) Y X of raw grey values; each image is scaled by itself."""
-        values = torch.sort(image.flatten(1), dim=1)[0]
-        low, high = (_percentile(values, q).reshape([-1] + [1] * (image.dim() - 1)) for q in (self.low, self.high))
+        values = torch.sort(image.flatten(2 if self.each else 1), dim=-1)[0]
+        more = (..., *[None] * (image.dim() - values.dim()))
+        low, high = (_percentile(values, q)[more] for q in (self.low, self.high))
         return super().forward((image - low) / (high - low + self.eps))
 
 
@@ -326,13 +326,13 @@ class PercentileIsotropicUNet(_Percentiles, IsotropicUNet):
 
 
 def _percentile(values: torch.Tensor, percent: float) -> torch.Tensor:
-    """Percentile of sorted rows B N; the rank is computed in float64, as float32 cannot count beyond 16 million."""
-    last = torch.as_tensor(values.shape[1]) - 1
+    """Percentile of sorted rows B (C) N; the rank is computed in float64, as float32 cannot count beyond 16 million."""
+    last = torch.as_tensor(values.shape[-1]) - 1
     rank = last.to(torch.float64) * (percent / 100)
     below = torch.floor(rank)
     part = (rank - below).to(values.dtype)
-    lower = values.index_select(1, below.to(torch.int64).reshape(1))
-    upper = values.index_select(1, torch.ceil(rank).to(torch.int64).reshape(1))
+    lower = values.index_select(-1, below.to(torch.int64).reshape(1))
+    upper = values.index_select(-1, torch.ceil(rank).to(torch.int64).reshape(1))
     return lower + (upper - lower) * part
 
 

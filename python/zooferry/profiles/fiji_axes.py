@@ -48,7 +48,8 @@ def fiji_size_scale(package: OpenPackage) -> Iterator[LintFinding]:
                 why="the format says out = in * in_scale / out_scale + offset, JDLL computes in * out_scale + 2 * "
                 f"offset (measured): of 512 px it expects {int(512 * axis.scale)}",
                 fix="only outputs of the input's size with scale 1 are portable: resize inside the network, and tell "
-                "the pixel size elsewhere than in the output's (and then also its input's) axes",
+                "the pixel size elsewhere than in the output's (and then also its input's) axes (isotropic: train with "
+                "--set same_size=true, and interpolate volumes along z before)",
             )
 
 
