@@ -157,7 +157,10 @@ def _add_evaluate(commands: Commands) -> None:
     p.add_argument("model", type=Path, metavar="MODEL", help="run folder, package folder or zip")
     p.add_argument("--images", type=Path, required=True, metavar="DIR")
     p.add_argument("--targets", type=Path, metavar="DIR", help="clean partners; without them there are no scores")
+    p.add_argument("--labels", type=Path, metavar="DIR", help="true label images, for a model of segmentation")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--noise", type=float, default=0.0, metavar="SIGMA", help="with --labels: noise to add, grey values")
+    p.add_argument("--seed", type=int, default=0, help="of the noise")
     p.add_argument("--baselines", action="store_true", help="score tuned classical filters too: was it worth it?")
     p.add_argument("--tune-images", type=Path, metavar="DIR", help="pairs on which the filters are tuned")
     p.add_argument("--tune-targets", type=Path, metavar="DIR", help="(default: the scored ones)")
@@ -166,6 +169,10 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.labels is not None:
+        return _evaluate_labels(options)
+    if options.noise:
+        raise ZooferryError("--noise is added to images with label images; give these with --labels DIR")
     from zooferry.evaluation import evaluate_model
     from zooferry.evaluation_tables import score_table
 
@@ -180,6 +187,20 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(score_table(scores))
     if choice:
         print(scores.about["verdict"])
+    say(f"report: {options.out / 'report.html'}")
+    return 0
+
+
+def _evaluate_labels(options: argparse.Namespace) -> int:
+    from zooferry.segmentation_evaluation import Scene, evaluate_segmentation, score_table
+
+    for name in ("targets", "baselines", "psf"):
+        if getattr(options, name):
+            raise ZooferryError(f"--{name} scores restorations, --labels segmentations; leave one of them away")
+    scene = Scene(
+        options.images, options.labels, options.noise, options.seed, options.tune_images, options.tune_targets
+    )
+    print(score_table(evaluate_segmentation(options.model, scene, options.out, say=say)))
     say(f"report: {options.out / 'report.html'}")
     return 0
 

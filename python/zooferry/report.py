@@ -250,12 +250,12 @@ def write_check_report(path: Path, report: CheckReport) -> None:
     from zooferry.figures import output_rows
 
     rows = [row for output in report.outputs for row in output_rows(output, report.hosts)]
-    _write_page(path, "check.html", {"report": report, "rows": rows})
+    write_page(path, "check.html", {"report": report, "rows": rows})
 
 
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
     """Write the page of `zooferry evaluate`: scores, and pictures of the first images."""
-    _write_page(path, "evaluation.html", {"report": report, "rows": _image_rows(report)})
+    write_page(path, "evaluation.html", {"report": report, "rows": _image_rows(report)})
 
 
 def write_curve_report(
@@ -263,7 +263,7 @@ def write_curve_report(
 ) -> None:
     """Write the page of `zooferry learning-curve`; `shown` are its rows and its charts."""
     rows, charts = shown
-    _write_page(path, "curve.html", {"title": title, "about": about, "rows": rows, "charts": charts})
+    write_page(path, "curve.html", {"title": title, "about": about, "rows": rows, "charts": charts})
 
 
 def write_demo_report(path: Path, report: DemoReport) -> None:
@@ -272,7 +272,7 @@ def write_demo_report(path: Path, report: DemoReport) -> None:
 
     rows = _image_rows(report.evaluation)
     differences = [host_difference_row(difference) for difference in _pictured(report.differences)]
-    _write_page(path, "demo.html", {"report": report, "rows": rows, "differences": differences})
+    write_page(path, "demo.html", {"report": report, "rows": rows, "differences": differences})
 
 
 def _pictured(differences: Sequence[HostDifference]) -> list[HostDifference]:
@@ -298,7 +298,7 @@ def _badness(image: EvaluatedImage) -> tuple[float, float]:
     return -findings, -error
 
 
-def _write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
+def write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
     """Fill a template of `zooferry/templates`; everything is escaped, nothing is loaded from elsewhere."""
     import jinja2
 
