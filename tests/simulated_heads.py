@@ -51,6 +51,27 @@ FLOW_CASES = {
     "none": Case(11, (32, 32), 4, prob_thresh=90.0),
 }
 
+TARGET_RAYS = 7
+# case, grid: for what a network learns from labels
+TARGET_CASES = {
+    "every_pixel": (Case(1, (40, 48), 9, (5, 8)), (1, 1)),
+    "grid_2": (Case(2, (47, 56), 12, (4, 7)), (2, 2)),
+    "grid_uneven": (Case(3, (48, 64), 9, (5, 9)), (2, 4)),
+    "full": (Case(4, (20, 24), 0), (2, 2)),  # one object fills the image
+}
+
+
+def target_labels(name: str) -> np.ndarray:
+    """Labels of one of `TARGET_CASES`, int32, Y X."""
+    case = TARGET_CASES[name][0]
+    return blobs(case) if case.objects else np.ones(case.shape, np.int32)
+
+
+def label_volume() -> np.ndarray:
+    """Labels Z Y X whose objects move and end from slice to slice, int32."""
+    plane = blobs(Case(5, (28, 32), 6, (4, 7)))
+    return np.stack([np.where(plane % 3 == z % 3, 0, np.roll(plane, z, 1)) for z in range(8)])
+
 
 def blobs(case: Case) -> np.ndarray:
     """Labels (int32, Y X) of bumpy blobs that touch each other; the first one lies on top."""

@@ -151,9 +151,7 @@ def evaluate_segmentation(model: Path, scene: Scene, out: Path, *, say: Say) -> 
     if scene.noise < 0:
         raise ZooferryError(f"--noise is {scene.noise:g}; allowed: a standard deviation from 0")
     if (scene.tune_images is None) != (scene.tune_labels is None):
-        raise ZooferryError(
-            "--tune-images and --tune-targets (here label images) go together; give both, or neither"
-        )
+        raise ZooferryError("--tune-images and --tune-targets (here label images) go together; give both, or neither")
     labelled = read_labelled(scene.images, scene.labels, noise=scene.noise, seed=scene.seed)
     segmented, seconds = _segmented(model, labelled, say)
     classical = _classical(scene, labelled)

@@ -68,6 +68,7 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
         judged.append(_Judged(heads, sample.target[0].astype(np.int64)))
     best, score = _best(decoding, judged)
     said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
+    said |= {"volume": True} if raw.dims == 3 else {}
     write_json(run / run_folder.RUN_FILE, {**content, "instances": said, "instances_score": score})
     words = ", ".join(f"{key} {value:g}" for key, value in best.items())
     say(f"{words}: mean average precision {score:.3f} on {len(judged)} images (IoU {', '.join(map(str, SCORED))})")
@@ -97,8 +98,8 @@ def _trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[float, .
         return
     for values in itertools.product(*decoding.tuned.values()):
         parameters = {**decoding.parameters, **dict(zip(decoding.tuned, values, strict=True))}
-        shape = image.labels.shape
-        yield values, decode(Declaration(decoding.method, decoding.outputs, parameters), image.heads, shape)
+        declaration = Declaration(decoding.method, decoding.outputs, parameters, volume=image.labels.ndim == 3)
+        yield values, decode(declaration, image.heads, image.labels.shape)
 
 
 def _star_trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:

@@ -11,6 +11,9 @@
           nms_thresh: 0.3
           grid: [2, 2]
 
+``volume: true`` says that border classes are those of stacks Z Y X, whose objects go through slices; without it every
+plane is decoded by itself.
+
 ==============  ==============================================================================================
 method          heads along the channel axis; parameters
 ==============  ==============================================================================================
@@ -48,11 +51,15 @@ LABELS = "labels"  # the id of the output that decoding adds
 
 @dataclass(frozen=True)
 class Declaration:
-    """How the outputs named `outputs` become labels; `parameters` are arguments of the method's function."""
+    """How the outputs named `outputs` become labels.
+
+    `parameters` are arguments of the method's function, `volume` says that it takes stacks instead of planes.
+    """
 
     method: str
     outputs: tuple[str, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    volume: bool = False
 
 
 def read_declaration(content: Mapping[str, Any], outputs: Sequence[str]) -> Declaration | None:
@@ -75,13 +82,16 @@ def read_declaration(content: Mapping[str, Any], outputs: Sequence[str]) -> Decl
     if not isinstance(names, list) or not names or not all(name in outputs for name in names):
         raise _wrong(f"the outputs {str(names)[:80]}", f"a list of some of {', '.join(outputs)}")
     known = PARAMETERS[said["method"]]
-    parameters = {key: value for key, value in said.items() if key not in ("method", "outputs")}
+    parameters = {key: value for key, value in said.items() if key not in ("method", "outputs", "volume")}
     for key, value in parameters.items():
         if key not in known:
             raise _wrong(f"the parameter {str(key)[:40]!r} of {said['method']}", ", ".join(known))
         if not _is(known[key], value):
             raise _wrong(f"{key} {str(value)[:40]!r}", KINDS[known[key]])
-    return Declaration(str(said["method"]), tuple(names), parameters)
+    volume = said.get("volume", False)
+    if not isinstance(volume, bool) or (volume and said["method"] != "borders"):
+        raise _wrong(f"volume {str(volume)[:40]!r} for {said['method']}", "true for borders, else false")
+    return Declaration(str(said["method"]), tuple(names), parameters, volume)
 
 
 KINDS = {
@@ -113,14 +123,14 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
     ----------
     declaration : Declaration
     heads : ndarray
-        C Y X, see the table above.
+        C Y X, or C Z Y X for a volume, see the table above.
     shape : sequence of int, optional
         Y X of the image, for a grid that does not divide it.
 
     Returns
     -------
     ndarray
-        int32, Y X.
+        int32, Y X or Z Y X.
 
     Raises
     ------
@@ -140,8 +150,9 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
 
 
 def _require(heads: np.ndarray, declaration: Declaration, right: bool, wanted: str) -> None:
-    if heads.ndim != 3 or not right:
+    axes = "C Z Y X" if declaration.volume else "C Y X"
+    if heads.ndim != len(axes.split()) or not right:
         raise ZooferryError(
-            f"the outputs {', '.join(declaration.outputs)} have shape {heads.shape} (C Y X) together; "
+            f"the outputs {', '.join(declaration.outputs)} have shape {heads.shape} ({axes}) together; "
             f"{declaration.method} takes {wanted}"
         )

@@ -1,4 +1,4 @@
-"""Heads of whole images to label images: every plane is decoded by itself, and no number occurs twice."""
+"""Heads of whole images to label images: every plane (or stack) is decoded by itself, and no number occurs twice."""
 
 from __future__ import annotations
 
@@ -36,25 +36,26 @@ def label_image(declaration: Declaration, heads: Mapping[str, xr.DataArray], sou
         The heads are not what the method takes.
     """
     parts = [heads[name] if "c" in heads[name].dims else heads[name].expand_dims("c") for name in declaration.outputs]
-    others = [axis for axis in parts[0].dims if axis not in ("c", "y", "x")]
-    together = np.concatenate([part.transpose(*others, "c", "y", "x").values for part in parts], axis=len(others))
-    shape = (source.sizes["y"], source.sizes["x"])
-    labels = decode_planes(declaration, together.reshape(-1, *together.shape[-3:]), shape)
+    spatial = ("z", "y", "x") if declaration.volume and "z" in parts[0].dims else ("y", "x")
+    others = [axis for axis in parts[0].dims if axis not in ("c", *spatial)]
+    together = np.concatenate([part.transpose(*others, "c", *spatial).values for part in parts], axis=len(others))
+    shape = tuple(source.sizes[axis] for axis in spatial)
+    labels = decode_planes(declaration, together.reshape(-1, *together.shape[len(others) :]), shape)
     values = labels.reshape(*together.shape[: len(others)], *shape)
     values = values.astype(np.uint16 if values.max() <= LARGEST_16_BIT else np.float32)
-    return xr.DataArray(values, dims=[*others, "y", "x"], attrs=dict(source.attrs))
+    return xr.DataArray(values, dims=[*others, *spatial], attrs=dict(source.attrs))
 
 
 def decode_planes(
-    declaration: Declaration, heads: np.ndarray, shape: tuple[int, int] | None = None, *, unique: bool = True
+    declaration: Declaration, heads: np.ndarray, shape: tuple[int, ...] | None = None, *, unique: bool = True
 ) -> np.ndarray:
-    """N C Y X -> int32, N Y X, with numbers that go on from plane to plane if they are to be `unique`."""
+    """N C (Z) Y X -> int32, N (Z) Y X, with numbers that go on from plane to plane if they are to be `unique`."""
     found, highest = [], 0
     for plane in heads:
         labels = decode(declaration, plane, shape)
         if shape and labels.shape != shape:
             raise ZooferryError(
-                f"the outputs {', '.join(declaration.outputs)} are {labels.shape} pixels (Y X), the image {shape}; "
+                f"the outputs {', '.join(declaration.outputs)} are {labels.shape} pixels, the image {shape}; "
                 f"{declaration.method} takes the image's size"
             )
         found.append(np.where(labels > 0, labels + highest, 0).astype(np.int32))
