@@ -72,7 +72,8 @@ def shifted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "open_restorer", lambda _: Opened())
 
 
-def test_everything_is_written_and_adds_up(tmp_path: Path, shifted: None) -> None:
+@pytest.mark.usefixtures("shifted")
+def test_everything_is_written_and_adds_up(tmp_path: Path) -> None:
     data, out = write_labelled(tmp_path / "data", 3), tmp_path / "out"
     assert main(["evaluate", "model", "--images", str(data / "images"), "--labels", str(data / "labels"),
                  "--out", str(out)]) == 0  # fmt: skip
@@ -99,7 +100,8 @@ def test_everything_is_written_and_adds_up(tmp_path: Path, shifted: None) -> Non
     assert "Otsu + watershed" in page
 
 
-def test_the_worst_image_comes_first(tmp_path: Path, shifted: None) -> None:
+@pytest.mark.usefixtures("shifted")
+def test_the_worst_image_comes_first(tmp_path: Path) -> None:
     data = write_labelled(tmp_path / "data", 3)
     report = evaluate_segmentation(Path("m"), Scene(data / "images", data / "labels"), tmp_path / "o", say=print)
     precisions = [image.scores["model"].at(0.5).average_precision for image in evaluation.worst_first(report)]
@@ -115,10 +117,9 @@ REFUSED = [
 ]
 
 
+@pytest.mark.usefixtures("shifted")
 @pytest.mark.parametrize(("arguments", "message"), REFUSED)
-def test_refusals(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], shifted: None, arguments: list[str], message: str
-) -> None:
+def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     write_labelled(tmp_path, 2)
     write_labelled(tmp_path / "volumes", 2, dims=3)
     (tmp_path / "volumes" / "labels").rename(tmp_path / "images2")

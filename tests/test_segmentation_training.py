@@ -135,7 +135,7 @@ class Fixed(torch.nn.Module):
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.outputs = tuple(torch.from_numpy(np.asarray(o, np.float32)) for o in outputs)
 
-    def forward(self, image: torch.Tensor, bare: bool = True) -> object:
+    def forward(self, image: torch.Tensor, bare: bool = True) -> object:  # noqa: ARG002
         return self.outputs if len(self.outputs) > 1 else self.outputs[0]
 
 
@@ -288,8 +288,8 @@ def test_objects_go_through_the_slices_of_a_volume() -> None:
     heads = np.stack([classes_of_labels(labels) == number for number in range(3)]).astype(np.float32)
     found = decode(Declaration("borders", ("classes",), {}, volume=True), heads)
     assert len(np.unique(found)) == len(np.unique(labels))
+    content = {"config": {"zooferry": {"instances": {"method": "flows", "outputs": ["a"], "volume": True}}}}
     with pytest.raises(ZooferryError, match="volume True for flows; allowed: true for borders"):
-        content = {"config": {"zooferry": {"instances": {"method": "flows", "outputs": ["a"], "volume": True}}}}
         read_declaration(content, ["a"])
 
 

@@ -28,6 +28,8 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "segmentation.BorderUNet": segmentation.BorderUNet,
     "segmentation.StarUNet": segmentation.StarUNet,
     "segmentation.FlowUNet": segmentation.FlowUNet,
+    "segmentation.OneHeadStarUNet": segmentation.OneHeadStarUNet,
+    "segmentation.OneHeadFlowUNet": segmentation.OneHeadFlowUNet,
 }
 
 

@@ -23,6 +23,8 @@ from zooferry.files import make_folder, write_text
 from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
+from zooferry.instances.declaration import LABELS
+from zooferry.label_comparison import compare_labels, declared_verdict, is_labels
 from zooferry.linting import PROFILES, lint
 from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files, weights_file
 from zooferry.package_description import in_format_0_5
@@ -141,9 +143,13 @@ def _row(name: str, result: dict[str, Any], opened: OpenPackage, arrays: Arrays)
     for tensor in opened.outputs if status != "skipped" else ():
         if tensor.id in files:
             arrays[tensor.id][name] = np.load(files[tensor.id])
-            verdicts.append(_verdict(arrays[tensor.id][name], tensor))
+            verdicts.append(_verdict(arrays[tensor.id][name], tensor, labels=is_labels(opened, tensor)))
         elif status == "ran":
             status, reason = "failed", f"gave no output {tensor.id!r}"
+    labels = declared_verdict(opened, {key: found[name] for key, found in arrays.items() if name in found})
+    if labels is not None and status == "ran":
+        arrays.setdefault(LABELS, {})[name] = labels[0]
+        verdicts.append(labels[1])
     wrong = [verdict for verdict in verdicts if not verdict.passed]
     if wrong and status == "ran":
         excuses = [_excuse(name, verdict, opened, arrays) for verdict in wrong]
@@ -159,7 +165,9 @@ def _row(name: str, result: dict[str, Any], opened: OpenPackage, arrays: Arrays)
     )
 
 
-def _verdict(actual: np.ndarray, tensor: TensorSpec) -> Comparison:
+def _verdict(actual: np.ndarray, tensor: TensorSpec, *, labels: bool) -> Comparison:
+    if labels:
+        return compare_labels(actual, tensor.test_array(), name=tensor.id, axes=tensor.axes)
     return compare(actual, tensor.test_array(), name=tensor.id, axes=tensor.axes)
 
 
@@ -168,8 +176,8 @@ def _excuse(host: str, verdict: Comparison, opened: OpenPackage, arrays: Arrays)
     imagej = "onnx" if "onnx" in opened.weights else "torchscript"
     weights = (CORE_WEIGHTS | DIRECT_WEIGHTS).get(host, imagej)
     declared = declared_tolerance(opened.content, verdict.name, weights)
-    expected = next(t for t in opened.outputs if t.id == verdict.name).test_array()
-    if declared is None or declared.absolute > LARGEST_EXCUSE * np.max(expected):
+    expected = next((t.test_array() for t in opened.outputs if t.id == verdict.name), None)
+    if declared is None or expected is None or verdict.words or declared.absolute > LARGEST_EXCUSE * np.max(expected):
         return ""
     again = compare(
         arrays[verdict.name][host],

@@ -46,6 +46,8 @@ class Comparison:
         Names for the indices of `at`; may be empty.
     rtol, atol : float
         What was allowed.
+    words : str
+        What was found, of labels; the sentence then says this.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Comparison:
     axes: tuple[str, ...] = ()
     rtol: float = RTOL
     atol: float = ATOL
+    words: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The entry of ``report.json``; a number that does not exist or is not finite is None."""
@@ -75,6 +78,7 @@ class Comparison:
             "at": list(self.at),
             "expected": _finite_or_none(self.expected),
             "actual": _finite_or_none(self.actual),
+            **({"objects": self.words} if self.words else {}),
         }
 
     @property
@@ -86,6 +90,8 @@ class Comparison:
 
     def sentence(self) -> str:
         """One line for people: how many values agree and where the worst is."""
+        if self.words:
+            return self.words
         if not self.size or math.isnan(self.max_abs):
             return self.reason
         good = self.size - self.mismatched

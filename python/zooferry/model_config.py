@@ -60,7 +60,7 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
     environment = read_json(run / "environment.json")
     known: dict[str, Any] = {
         **_architecture(content["network"], int(content["dims"])),
-        "task": "instance segmentation" if "instances" in content else "denoising",
+        "task": "instance segmentation" if "instances_score" in content else "denoising",
         "model_parameter_count": sum(p.numel() for p in build_trained_network(run).parameters()),
         "new_version": None,
         "reproducibility_tolerance": [],
@@ -75,8 +75,9 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
 
 def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
     a = network["arguments"]
-    if network["architecture"] in SEGMENTING:
-        kind, words = SEGMENTING[network["architecture"]]
+    plain = network["architecture"].replace("OneHead", "")
+    if plain in SEGMENTING:
+        kind, words = SEGMENTING[plain]
         return {
             "architecture_type": f"{dims}D {kind}",
             "architecture_description": f"{words.format(**a)}; see segmentation.py",

@@ -71,7 +71,7 @@ The SHA-256 of every image is in `config.zooferry` of rdf.yaml.
 
 # Validation
 
-{_precision(content) if "instances" in content else _scores(example)}
+{_precision(content) if "instances_score" in content else _scores(example)}
 The test output was computed by the re-loaded PyTorch weights. Largest difference of the other weight formats from
 them on normalised random images of three sizes and two batch sizes:
 {", ".join(f"{name} {value:.1e}" for name, value in deviations.items())}.
@@ -97,6 +97,8 @@ def _output(content: Mapping[str, Any]) -> str:
         words = "These are decoded to label images as `config.zooferry.instances` in rdf.yaml says:"
         heads = [f"- `{output.id}`: {output.description}" for output in read_outputs(content)]
         return "\n".join(["The network gives:", "", *heads, "", words, "", *_decoding(content["instances"])])
+    if "labels_step" in content:
+        return f"The output is a label image, made by the format's step `{content['labels_step']}`."
     units = "The output is in units of the training targets: about 0 for dark, 1 for bright."
     if content["postprocessing"]:
         units = "The output has the grey values of the input."

@@ -159,7 +159,7 @@ def _space(content: Mapping[str, Any], *, is_input: bool) -> list[dict[str, Any]
             entry["size"] = {"min": shape["minimum"][i], "step": shape["step"][i]}
         else:
             entry["size"] = {"tensor_id": INPUT, "axis_id": axis}
-            if factors[i] != 1:
+            if factors[i] != 1 and "labels_step" not in content:  # that gives labels of the image's size
                 entry["scale"] = 1 / factors[i]  # the format: output = input times its scale, divided by this one
         found.append(entry)
     return found

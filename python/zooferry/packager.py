@@ -20,6 +20,7 @@ from zooferry.architectures import source_file
 from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
+from zooferry.label_step import why_unchecked, with_labels_step
 from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
 from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, described_halo, write_example
@@ -32,7 +33,14 @@ Say = Callable[[str], None]
 
 
 def package_run(
-    run: Path, out: Path, *, card: Path | None, say: Say, bake: bool = False, example: Path | None = None
+    run: Path,
+    out: Path,
+    *,
+    card: Path | None,
+    say: Say,
+    bake: bool = False,
+    example: Path | None = None,
+    labels_step: bool = False,
 ) -> Path:
     """Package a run.
 
@@ -51,6 +59,8 @@ def package_run(
     example : Path, optional
         Image for the test tensors, the samples and the cover, instead of a part of a validation image: where those
         must not be passed on, or to make the package smaller.
+    labels_step : bool
+        One output of labels, made by a step of the format, instead of heads; see `zooferry.label_step`.
 
     Returns
     -------
@@ -68,6 +78,8 @@ def package_run(
     content = run_folder.read_run(run)
     if bake:
         content = baked(content)
+    if labels_step:
+        content = with_labels_step(content)
     said = read_card(card)
     make_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
@@ -83,8 +95,13 @@ def package_run(
         folder = _save(description, parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
-        say("reopening and checking with bioimageio.core")
-        require_official_check(archive)
+        unchecked = why_unchecked(content)
+        say(
+            f"not checked with bioimageio.core: {unchecked}"
+            if unchecked
+            else "reopening and checking with bioimageio.core"
+        )
+        require_official_check(archive, () if unchecked else ("onnx",))
         write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
 

@@ -175,6 +175,22 @@ class FlowUNet(nn.Module):
         return found[:, : self.flows], found[:, self.flows :]
 
 
+class OneHeadStarUNet(StarUNet):
+    """A :class:`StarUNet` whose probability and distances are the channels of one output, B 1 + rays (Z) Y X."""
+
+    def forward(self, image: torch.Tensor, bare: bool = False) -> torch.Tensor:  # type: ignore[override]
+        """See :class:`StarUNet`."""
+        return torch.cat(super().forward(image, bare), dim=1)
+
+
+class OneHeadFlowUNet(FlowUNet):
+    """A :class:`FlowUNet` whose flows and logit are the channels of one output, B dims + 1 (Z) Y X."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """See :class:`FlowUNet`."""
+        return torch.cat(super().forward(image), dim=1)
+
+
 class _Residual(nn.Module):
     """Four convolutions with two residual connections; on the way up with a skip connection and the style."""
 
