@@ -325,3 +325,25 @@ def test_the_same_run_twice_is_the_same(runs: dict[str, Path], tmp_path: Path) -
     images, labels = str(runs["data"] / "images"), str(runs["data"] / "labels")
     assert main(["train", "unet", "--images", images, "--labels", labels, "--out", str(tmp_path / "r"), *sets]) == 0
     assert json.loads((tmp_path / "r" / "run.json").read_text())["instances"] == read_run(runs["unet"])["instances"]
+
+
+@pytest.mark.parametrize("name", ["stardist", "flows"])
+def test_the_formats_own_step_gives_the_same_labels(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
+    archive = package_run(runs[name], tmp_path / f"{name}.zip", card=None, say=print, labels_step=True)
+    with open_package(archive) as package:
+        (output,) = package.outputs
+        assert output.id == "labels"
+        assert output.test_array().shape == (1, 1, 64, 64)
+        assert "instances" not in package.content["config"]["zooferry"]
+    image = str(runs["data"] / "images" / "nuclei_1.tif")
+    found = []
+    for model, file in ((runs[name], "nuclei_1_labels.tif"), (archive, "nuclei_1.tif")):
+        assert main(["predict", str(model), image, "--out", str(tmp_path / model.stem)]) == 0
+        found.append(read_image(tmp_path / model.stem / file).values)
+    assert mean_precision(*found) == 1.0
+
+
+def test_border_classes_have_no_step_in_the_format(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ZooferryError, match="the format has label steps for stardist and flows alone"):
+        package_run(runs["unet"], tmp_path / "unet.zip", card=None, say=print, labels_step=True)
+    assert not (tmp_path / "unet.zip").exists()
