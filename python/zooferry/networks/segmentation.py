@@ -217,7 +217,9 @@ class _Residual(nn.Module):
         if style is None:
             return features
         shift: torch.Tensor = self.styles[number](style)
-        return features + shift.reshape([*shift.shape, *[1] * (features.dim() - 2)])
+        for _ in range(features.dim() - 2):
+            shift = shift.unsqueeze(-1)
+        return features + shift
 
 
 def _normalised(dims: int, channels: tuple[int, int], kernel: int, rectified: bool = True) -> nn.Sequential:
