@@ -21,8 +21,8 @@ from zooferry.instances.declaration import Declaration, decode, read_declaration
 from zooferry.instances.heat import flows_of_labels
 from zooferry.instances.star_convex import labels_from_distances
 from zooferry.instances.star_targets import object_probability, plane_rays, star_distances, volume_rays
-from zooferry.methods import flows, stardist, unet
-from zooferry.networks.segmentation import BorderUNet, FlowUNet, StarUNet
+from zooferry.methods import denoiseg, flows, stardist, unet
+from zooferry.networks.segmentation import BorderUNet, DenoiSegUNet, FlowUNet, StarUNet
 from zooferry.package import open_package
 from zooferry.packager import package_run
 from zooferry.prediction import predict_outputs
@@ -159,7 +159,10 @@ def test_the_border_weighs_more() -> None:
     assert loss.item() == pytest.approx((right + 5 * wrong) / 6, rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "dims"), [("unet", 2), ("unet", 3), ("stardist", 2), ("flows", 2)])
+LEARNING = [("unet", 2), ("unet", 3), ("denoiseg", 2), ("denoiseg", 3), ("stardist", 2), ("flows", 2)]
+
+
+@pytest.mark.parametrize(("name", "dims"), LEARNING)
 def test_every_method_learns_something_everywhere(name: str, dims: int) -> None:
     method = methods.load(name)
     settings = method.SETTINGS(width=4, batch=2, depth=2, patch=32, patch_z=16)
@@ -175,7 +178,23 @@ def test_every_method_learns_something_everywhere(name: str, dims: int) -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 
 
+def test_what_is_not_annotated_teaches_denoising_alone() -> None:
+    settings = denoiseg.DenoiSegSettings(width=4, depth=2, patch=32)
+    torch.manual_seed(0)
+    network = denoiseg.build_network(settings, 2, 1, 1)
+    patches = np.random.default_rng(0).normal(size=(2, 1, 32, 32)).astype(np.float32)
+    nothing = np.stack([denoiseg.targets(np.zeros((32, 32), np.int64), settings)] * 2)
+    denoiseg.loss(network, (patches, nothing), settings, np.random.default_rng(0)).backward()
+    gradient = network.last.weight.grad.abs().sum(dim=(1, 2, 3))
+    assert gradient[0] > 0
+    assert gradient[1:].max() == 0
+    annotated = np.stack([nothing[0], np.ones_like(nothing[0])])
+    denoiseg.loss(network, (patches, annotated), settings, np.random.default_rng(0)).backward()
+    assert network.last.weight.grad.abs().sum(dim=(1, 2, 3))[1:].min() > 0
+
+
 NETWORKS = [
+    (DenoiSegUNet, {"depth": 2}),
     (BorderUNet, {"depth": 2}), (BorderUNet, {"depth": 1, "dims": 3}), (StarUNet, {"depth": 1, "grid": 2, "rays": 5}),
     (StarUNet, {"depth": 2, "grid": 1, "rays": 5}), (StarUNet, {"depth": 1, "grid": 4, "rays": 5}),
 ]  # fmt: skip
@@ -217,7 +236,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("segmentation")
     write_labelled(folder / "data", 4)
     made = {"data": folder / "data"}
-    for name in ("unet", "stardist", "flows"):
+    for name in ("unet", "denoiseg", "stardist", "flows"):
         images, labels = str(folder / "data" / "images"), str(folder / "data" / "labels")
         sets = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
         assert main(["train", name, "--images", images, "--labels", labels, "--out", str(folder / name), *sets]) == 0
@@ -225,7 +244,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize("name", ["unet", "stardist", "flows"])
+@pytest.mark.parametrize("name", ["unet", "denoiseg", "stardist", "flows"])
 def test_a_run_stores_how_it_is_decoded_and_predicts_labels(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
     content = read_run(runs[name])
     said = content["instances"]

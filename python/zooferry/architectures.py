@@ -26,6 +26,7 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.PercentileIsotropicUNet": unet.PercentileIsotropicUNet,
     "rcan.RCAN": rcan.RCAN,
     "segmentation.BorderUNet": segmentation.BorderUNet,
+    "segmentation.DenoiSegUNet": segmentation.DenoiSegUNet,
     "segmentation.StarUNet": segmentation.StarUNet,
     "segmentation.FlowUNet": segmentation.FlowUNet,
     "segmentation.OneHeadStarUNet": segmentation.OneHeadStarUNet,

@@ -24,6 +24,7 @@ LOSSES = {
 }
 LOSSES |= {
     "unet": "cross-entropy of background, object and border, the border weighted",
+    "denoiseg": "mean squared error at masked pixels and cross-entropy of background, object and border",
     "stardist": "binary cross-entropy of the probability and mean absolute error of the distances, weighted with it",
     "flows": "mean squared error of the flows and binary cross-entropy of being inside an object",
 }
@@ -31,6 +32,10 @@ SEGMENTING = {
     "segmentation.BorderUNet": (
         "U-Net of three classes",
         "U-Net of depth {depth} and width {width}, softmax of 3 classes",
+    ),
+    "segmentation.DenoiSegUNet": (
+        "U-Net of image and classes",
+        "U-Net of depth {depth} and width {width}, a denoised image and softmax of 3 classes",
     ),
     "segmentation.StarUNet": (
         "star-convex U-Net",

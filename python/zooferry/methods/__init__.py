@@ -67,6 +67,11 @@ METHODS = (
         "images and label images", "Prakash et al., ISBI 2020, arXiv:1911.12239", needs_labels=True,
     ),
     MethodFacts(
+        "denoiseg", "DenoiSeg: one network that denoises and segments, from few labels", (2, 3), False,
+        "noisy images and label images, empty where not annotated",
+        "Buchholz et al., ECCV workshops 2020, arXiv:2005.02987", needs_labels=True,
+    ),
+    MethodFacts(
         "stardist", "StarDist: star-convex objects", (2,), False,
         "images and label images", "Schmidt et al., MICCAI 2018, doi:10.1007/978-3-030-00934-2_30", needs_labels=True,
     ),

@@ -105,6 +105,26 @@ class BorderUNet(SegmentationUNet):
         return logits if bare else torch.softmax(logits, dim=1)
 
 
+class DenoiSegUNet(SegmentationUNet):
+    """A denoised image, and probabilities of background, object and border (Buchholz 2020, DenoiSeg).
+
+    Parameters
+    ----------
+    **arguments
+        Of :class:`SegmentationUNet`, without `channels` and `grid`.
+    """
+
+    def __init__(self, in_channels: int = 1, **arguments: Any) -> None:
+        super().__init__(in_channels=in_channels, channels=in_channels + 3, **arguments)
+        self.images = in_channels
+
+    def forward(self, image: torch.Tensor, bare: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image B C (Z) Y X and probabilities B 3 (Z) Y X of a batch B C (Z) Y X; `bare` gives logits, for training."""
+        found = self.heads(image)
+        denoised, logits = found[:, : self.images], found[:, self.images :]
+        return denoised, (logits if bare else torch.softmax(logits, dim=1))
+
+
 class StarUNet(SegmentationUNet):
     """Object probability and distances to the object's border along rays (Schmidt 2018, StarDist).
 
