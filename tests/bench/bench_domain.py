@@ -40,7 +40,9 @@ def tell(name: str, known: dict[str, object], images: Sequence[np.ndarray]) -> N
     verdicts = [domain.judge(known, image) for image in images]
     each = 1000 * (time.process_time() - started) / len(images)
     print(f"{name}: {sum(bool(v.outside) for v in verdicts)} of {len(images)} outside ({each:.1f} CPU ms each)")
-    kinds = Counter(re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", words.partition(";")[0]) for v in verdicts for words in v.outside)
+    kinds = Counter(
+        re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", words.partition(";")[0]) for v in verdicts for words in v.outside
+    )
     for words, count in kinds.most_common():
         print(f"    {count:4} {words}")
 
