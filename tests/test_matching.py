@@ -11,7 +11,7 @@ from zooferry.calibration import calibrate, calibrate_image, widening
 from zooferry.errors import ZooferryError
 from zooferry.images import read_image, write_image
 from zooferry.matching import matched, matching_of, scaled_like
-from zooferry.methods.care import CareSettings, laplace_loss
+from zooferry.methods.care import CareSettings, build_network, laplace_loss, loss, unlike
 from zooferry.normalization import percentile_operations
 from zooferry.package import open_model, open_package
 from zooferry.packager import package_run
@@ -174,3 +174,38 @@ def test_an_example_that_the_network_does_not_take_is_refused(run, tmp_path):
 
 def test_open_run_knows_the_matching(run):
     assert open_run(run).matched == "affine"
+
+
+def test_unlike_patches_have_dark_structures_and_change_nothing():
+    images = np.concatenate([blobs(32, seed=s) for s in range(4)])[:, np.newaxis]
+    before = images.copy()
+    found = unlike((images, images), 6, np.random.default_rng(0))
+    assert found.shape == (6, 1, 32, 32)
+    assert (found.min(axis=(1, 2, 3)) < -0.3).all()
+    assert (images == before).all()
+
+
+def test_diversity_makes_an_ensemble_disagree_on_what_it_never_sees():
+    rng = np.random.default_rng(0)
+    clean = np.concatenate([blobs(32, seed=s) for s in range(16)])[:, np.newaxis]
+    noisy = (clean + rng.normal(0, 0.1, clean.shape)).astype(np.float32)
+    foreign = torch.from_numpy(unlike((clean,), 8, np.random.default_rng(1)))
+    ratios = []
+    for diversity in (0.0, 0.1):
+        torch.manual_seed(0)
+        settings = CareSettings(probabilistic=True, members=2, width=4, depth=1, diversity=diversity)
+        network = build_network(settings, 2, 1, 1)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+        for _ in range(60):
+            loss(network, (noisy, clean), settings, rng).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        with torch.no_grad():
+            ratios.append(float(network(foreign)[2].mean() / network(torch.from_numpy(noisy))[2].mean()))
+    assert ratios[1] > 2 * ratios[0]
+
+
+@pytest.mark.parametrize("values", [{"diversity": 0.1}, {"diversity": -1, "members": 2, "probabilistic": True}])
+def test_diversity_needs_an_ensemble(values):
+    with pytest.raises(ZooferryError, match="diversity"):
+        CareSettings(**values)
