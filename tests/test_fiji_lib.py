@@ -15,7 +15,7 @@ LIBRARY = ROOT / "fiji_scripts" / "lib"
 sys.path[:0] = [str(LIBRARY), str(ROOT / "tests"), str(ROOT / "tests" / "hosts")]
 
 import fiji_tables  # noqa: E402
-from zooferry_fiji import description, grid, older, tiling  # noqa: E402
+from zooferry_fiji import description, grid, older, plan, tiling  # noqa: E402
 from zooferry_fiji.errors import UnsupportedError, ZooferryError  # noqa: E402
 
 # what runs in Jython; the scripts for pyimagej run in CPython 3
@@ -41,6 +41,16 @@ def test_plan_is_that_of_the_package(length: int, tile: int, halo: int, step: in
     from zooferry.prediction import plan_tiles
 
     assert tiling.plan_tiles(length, tile, halo, step) == plan_tiles(length, tile, halo, step)
+
+
+@pytest.mark.parametrize(("ratio", "most"), [(1.0, 4_000_000), (4.0, 1_000_000), (0.5, 4_000_000)])
+def test_windows_of_a_model_that_enlarges_are_smaller(ratio: float, most: int) -> None:
+    grid = [{"name": name, "min": 4, "step": 4, "halo": 8} for name in "zyx"]
+    sizes = {name: {"ratio": ratio if name == "z" else 1.0, "offset": 0} for name in "zyx"}
+    outputs = [{"id": "restored", "channels": 1, "sizes": sizes}]
+    model = {"name": "m", "grid": grid, "inputs": [{"channels": 1}], "outputs": outputs}
+    found = plan.Plan(model, {"z": 64, "y": 1024, "x": 1024}, 0, 4_000_000).pixels()
+    assert most / 2 < found <= most
 
 
 @pytest.mark.parametrize(("length", "padded"), [(1, 16), (2, 17), (5, 40), (333, 336)])

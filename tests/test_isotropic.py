@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from scipy import ndimage, signal
 
 from zooferry import axes, axial
@@ -288,6 +289,7 @@ def test_from_volumes_to_a_package_whose_output_has_fine_z(pairs, tmp_path, caps
     with open_package(package) as opened:
         assert opened.outputs[0].scales == (1.0, 1.0, 0.25, 1.0, 1.0)
         assert "The output has 4 x 1 x 1 times as many pixels" in (opened.folder / "README.md").read_text()
+        assert imread(opened.folder / "cover.png").shape[:2] == (512, 1024)  # sections of 32 x 32 pixels, 16 times
     with open_model(package) as model:
         assert model.factors == (4, 1, 1)
         np.testing.assert_allclose(predict(model, coarse.values[np.newaxis], tile=24), whole, atol=1e-5)

@@ -11,10 +11,11 @@ from zooferry.calibration import calibrate, calibrate_image, widening
 from zooferry.errors import ZooferryError
 from zooferry.images import read_image, write_image
 from zooferry.matching import matched, matching_of, scaled_like
-from zooferry.methods.care import CareSettings, laplace_loss
+from zooferry.methods.care import CareSettings, build_network, laplace_loss, loss, unlike
 from zooferry.normalization import percentile_operations
-from zooferry.package import open_model
+from zooferry.package import open_model, open_package
 from zooferry.packager import package_run
+from zooferry.restoring import restore_outputs
 from zooferry.runs import train_method
 from zooferry.trained import open_run
 
@@ -124,8 +125,8 @@ def test_a_run_on_pairs_and_degraded_images(run):
     assert set(roles[5:]) == {"training"}
     content = json.loads((run / "run.json").read_text())
     assert content["matched"] == "affine"
-    assert content["target"] == []
-    assert content["intensity_range"][1] < 200  # of the pairs, not of what was made
+    assert content["target"] == content["preprocessing"]
+    assert content["intensity_range"][1] < 250  # of the pairs, not of what was made
 
 
 def held_out(run):
@@ -141,22 +142,19 @@ def test_the_scale_is_recalibrated_on_the_validation_images_and_packaged(run, tm
     example = run.parent / "other.tif"
     write(run.parent, "other.tif", blobs(32, seed=4))
     path = package_run(run, tmp_path / "m.zip", card=None, say=print, example=example)
-    for place in (run, path):
+    baked = package_run(run, tmp_path / "baked.zip", card=None, say=print, example=example, bake=True)
+    with open_package(path) as opened:
+        assert opened.inputs[0].test_array() == pytest.approx(blobs(32, seed=4)[np.newaxis])
+    for place in (run, path, baked):
         covered, pixels = 0, 0
         with open_model(place) as model:
             assert model.matched == "affine"
             for noisy, clean in held_out(run):
-                found = model_outputs(model, noisy)
+                found = restore_outputs(model, noisy)
                 calibration = calibrate_image(model, clean, found, noisy=noisy)
                 covered += calibration.in_90_percent * calibration.pixels
                 pixels += calibration.pixels
         assert covered / pixels == pytest.approx(0.9, abs=0.005)
-
-
-def model_outputs(model, noisy):
-    from zooferry.restoring import restore_outputs
-
-    return restore_outputs(model, noisy)
 
 
 def test_a_resumed_run_is_recalibrated_anew(run):
@@ -165,17 +163,6 @@ def test_a_resumed_run_is_recalibrated_anew(run):
     train_method("care", run, **where, values={}, seconds=None, resume=True, say=print)
     after = json.loads((run / "run.json").read_text())
     assert after["outputs"] == before["outputs"]
-
-
-def test_the_package_holds_the_example_that_was_given(run, tmp_path):
-    write(tmp_path, "e.tif", blobs(32, seed=4))
-    package = package_run(run, tmp_path / "m.zip", card=None, say=print, example=tmp_path / "e.tif")
-    with open_model(package) as model:
-        assert model.channels == 1
-    from zooferry.package import open_package
-
-    with open_package(package) as opened:
-        assert opened.inputs[0].test_array() == pytest.approx(blobs(32, seed=4)[np.newaxis])
 
 
 def test_an_example_that_the_network_does_not_take_is_refused(run, tmp_path):
@@ -187,3 +174,38 @@ def test_an_example_that_the_network_does_not_take_is_refused(run, tmp_path):
 
 def test_open_run_knows_the_matching(run):
     assert open_run(run).matched == "affine"
+
+
+def test_unlike_patches_have_dark_structures_and_change_nothing():
+    images = np.concatenate([blobs(32, seed=s) for s in range(4)])[:, np.newaxis]
+    before = images.copy()
+    found = unlike((images, images), 6, np.random.default_rng(0))
+    assert found.shape == (6, 1, 32, 32)
+    assert (found.min(axis=(1, 2, 3)) < -0.3).all()
+    assert (images == before).all()
+
+
+def test_diversity_makes_an_ensemble_disagree_on_what_it_never_sees():
+    rng = np.random.default_rng(0)
+    clean = np.concatenate([blobs(32, seed=s) for s in range(16)])[:, np.newaxis]
+    noisy = (clean + rng.normal(0, 0.1, clean.shape)).astype(np.float32)
+    foreign = torch.from_numpy(unlike((clean,), 8, np.random.default_rng(1)))
+    ratios = []
+    for diversity in (0.0, 0.1):
+        torch.manual_seed(0)
+        settings = CareSettings(probabilistic=True, members=2, width=4, depth=1, diversity=diversity)
+        network = build_network(settings, 2, 1, 1)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+        for _ in range(60):
+            loss(network, (noisy, clean), settings, rng).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        with torch.no_grad():
+            ratios.append(float(network(foreign)[2].mean() / network(torch.from_numpy(noisy))[2].mean()))
+    assert ratios[1] > 2 * ratios[0]
+
+
+@pytest.mark.parametrize("values", [{"diversity": 0.1}, {"diversity": -1, "members": 2, "probabilistic": True}])
+def test_diversity_needs_an_ensemble(values):
+    with pytest.raises(ZooferryError, match="diversity"):
+        CareSettings(**values)

@@ -83,20 +83,45 @@ def test_unknown_method_lists_the_known():
         methods.facts("n3n")
 
 
-@pytest.mark.parametrize("name", [m.name for m in methods.METHODS if not m.needs_labels])
-@pytest.mark.parametrize("dims", [2, 3])
-def test_every_method_gives_a_network_and_a_loss_in_both_dimensions(name, dims):
+# what follows from the images in a run
+FITTED = {"isotropic": {"factor": 2.0, "pixel_um": 0.1, "psf": {"kind": "gaussian", "sigma_um": {"z": 0.2}}}}
+
+
+OTHERS = [m for m in methods.METHODS if not m.needs_labels]  # those are in test_segmentation_training
+
+
+@pytest.mark.parametrize(("name", "dims"), [(m.name, dims) for m in OTHERS for dims in m.dims])
+def test_every_method_gives_a_network_and_a_loss_in_its_dimensions(name, dims):
     method = methods.load(name)
-    settings = method.SETTINGS(width=4, batch=2)
+    settings = method.SETTINGS(width=4, batch=2, **FITTED.get(name, {}))
     torch.manual_seed(0)
     network = method.build_network(settings, dims, 1, 1)
-    arrays = tuple(np.random.default_rng(s).normal(size=(2, 1, *(8, 64, 64)[-dims:])) for s in (0, 1))
+    shapes = [(8, 64, 64)[-dims:], (64, 64) if name == "projection" else (8, 64, 64)[-dims:]]
+    arrays = tuple(np.random.default_rng(s).normal(size=(2, 1, *shape)) for s, shape in enumerate(shapes))
     loss = method.loss(network, arrays[: 1 + methods.facts(name).needs_targets], settings, np.random.default_rng(0))
     loss.backward()
-    assert all(p.grad is not None for p in network.parameters())
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
 
 
 def test_best_gaussian_finds_the_width_that_was_used():
     rng = np.random.default_rng(0)
     noisy = rng.normal(size=(64, 64)).astype(np.float32)
     assert best_gaussian([(noisy, gaussian(noisy, 2.0))]) == pytest.approx(2.0, abs=0.1)
+
+
+def test_channels_have_statistics_of_their_own():
+    """A channel ten times as bright changes nothing for the other one, there and back."""
+    names = axes.network_axes(2)
+    image = np.random.default_rng(0).normal(200, 30, (2, 40, 50))
+    brighter = image * [[[10]], [[1]]]
+    kept = []
+    for module in (n2v, care):
+        for images in ([image], [brighter]):
+            scalings = module.scalings(module.SETTINGS(), images, names)
+            kept.append(apply_operations(scalings.preprocessing, images[0][np.newaxis], names))
+            if module is n2v:
+                back = apply_operations(scalings.postprocessing, kept[-1], names)[0]
+                np.testing.assert_allclose(back, images[0], rtol=1e-4)
+        np.testing.assert_allclose(kept[-1], kept[-2], atol=1e-4)
+    np.testing.assert_allclose(kept[0].mean(axis=(0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(np.percentile(kept[-1][0, 1], (2, 99.8)), (0, 1), atol=1e-5)

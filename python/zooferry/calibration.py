@@ -136,7 +136,7 @@ def calibrate_image(
 def in_units_of(model: Model, truth: np.ndarray, *, mean: np.ndarray, noisy: np.ndarray) -> np.ndarray:
     """A clean image on the scale of the model's mean, all C (Z) Y X; see `calibrate_image`."""
     if model.matched in MATCHINGS and truth.shape == noisy.shape:
-        return scaled_like(model.preprocessing, truth, noisy, matching=model.matched)
+        return scaled_like(model.target, truth, noisy, matching=model.matched)
     if model.target:
         scaled: np.ndarray = apply_operations(model.target, truth[np.newaxis], model.axes)[0]
         return scaled

@@ -112,9 +112,9 @@ def _methods(_: argparse.Namespace) -> int:
     from zooferry.methods import METHODS
 
     for method in METHODS:
-        print(f"{method.name:6} {method.title}")
-        print(f"       {' and '.join(f'{d}D' for d in method.dims)}; needs {method.data}")
-        print(f"       {method.paper}")
+        print(f"{method.name:10} {method.title}")
+        print(f"           {' and '.join(f'{d}D' for d in method.dims)}; needs {method.data}")
+        print(f"           {method.paper}")
     from zooferry.recipes import names, title
 
     print("recipes, for train and degrade --recipe NAME:")

@@ -115,17 +115,23 @@ def measure(
     }
 
 
-def _domain_of(rows: Sequence[Mapping[str, float]], count: int) -> dict[str, dict[str, list[float | None]]]:
+def _domain_of(rows: Sequence[Mapping[str, float]], count: int) -> dict[str, Any]:
     unsure, typical = 1 + 4 / count, float(np.median([row["range"] for row in rows]))
-    domain: dict[str, dict[str, list[float | None]]] = {}
+    domain: dict[str, Any] = {}
     for name, (margin, is_factor, _) in FEATURES.items():
         low, high = _extremes([row[name] for row in rows])
         wide = margin**unsure if is_factor else margin * unsure * (typical if name == "dark" else 1.0)
         allowed = (low / wide, high * wide) if is_factor else (low - wide, high + wide)
-        domain[name] = {"seen": [low, high], "allowed": [None if name == "dark_texture" else allowed[0], allowed[1]]}
+        domain[name] = _written([low, high], [None if name == "dark_texture" else allowed[0], allowed[1]])
     low, high = _extremes([row[STRUCTURE] for row in rows])
-    domain[STRUCTURE] = {"seen": [low, high], "allowed": [min(HIGHEST_BOUND, math.sqrt(max(low, 1.0))), None]}
+    domain[STRUCTURE] = _written([low, high], [min(HIGHEST_BOUND, math.sqrt(max(low, 1.0))), None])
     return domain
+
+
+def _written(seen: Sequence[float], allowed: Sequence[float | None]) -> dict[str, list[float | None]]:
+    """Six digits of each number."""
+    short = [None if value is None else float(f"{value:.6g}") for value in (*seen, *allowed)]
+    return {"seen": short[:2], "allowed": short[2:]}
 
 
 def _extremes(values: Sequence[float]) -> tuple[float, float]:

@@ -100,13 +100,25 @@ def _output(content: Mapping[str, Any]) -> str:
     if "labels_step" in content:
         return f"The output is a label image, made by the format's step `{content['labels_step']}`."
     units = "The output is in units of the training targets: about 0 for dark, 1 for bright."
+    if content.get("matched") == "affine":
+        scale = next(o["kwargs"] for o in content["target"] if o["id"] == "scale_range")
+        low, high = scale["min_percentile"], scale["max_percentile"]
+        units = (
+            f"The output has the scale of the normalised input: 0 and 1 are the input's percentiles {low:g}, {high:g}."
+        )
     if content["postprocessing"]:
         units = "The output has the grey values of the input."
     outputs = read_outputs(content)
     if len(outputs) == 1:
         return units
     lines = [f"It has {len(outputs)} outputs. {units.replace('The output', f'`{outputs[0].id}`')}", ""]
-    return "\n".join([*lines, *[f"- `{output.id}` ({output.kind}): {output.description}." for output in outputs]])
+    lines += [f"- `{output.id}` ({output.kind}): {output.description}." for output in outputs]
+    if "scale_factor" in content:
+        lines += [
+            "",
+            f"The network's scales are multiplied by {content['scale_factor']:g}, chosen on validation images.",
+        ]
+    return "\n".join(lines)
 
 
 def _decoding(said: Mapping[str, Any]) -> list[str]:
@@ -133,20 +145,29 @@ def _scores(example: Example) -> str:
 
 
 def write_cover(path: Path, example: Example) -> None:
-    """A picture of the first channel and the middle slice, cropped to squares as the zoo wants them.
+    """A picture of the first channel and the middle plane, cropped to squares as the zoo wants them.
 
     Input on the left and output on the right; with three outputs or more, a square of the input and these.
     """
     from matplotlib.image import imsave
 
-    tiles = [_tile(array) for array in (example.seen, *example.outputs.values())]
+    tiles = [_tile(_plane(array, example)) for array in (example.seen, *example.outputs.values())]
     rows = [tiles[:2], tiles[2:4]] if len(tiles) > 3 else [tiles[:2]]
     picture = np.vstack([np.hstack(row) for row in rows])
     imsave(path, picture, cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})
 
 
-def _tile(array: np.ndarray) -> np.ndarray:
-    plane = array[0] if array.ndim == 3 else array[0, array.shape[1] // 2]
+def _plane(array: np.ndarray, example: Example) -> np.ndarray:
+    """The middle slice, or where the network makes z finer the middle section z-x, its slices as thick as they were."""
+    if array.ndim == 3:
+        return np.asarray(array[0])
+    finest = example.restored.shape[1]
+    if finest > example.raw.shape[1]:
+        return np.repeat(array[0, :, array.shape[2] // 2], finest // array.shape[1], axis=0)
+    return np.asarray(array[0, array.shape[1] // 2])
+
+
+def _tile(plane: np.ndarray) -> np.ndarray:
     side = min(plane.shape)
     top, left = ((n - side) // 2 for n in plane.shape)
     plane = plane[top : top + side, left : left + side]

@@ -52,7 +52,8 @@ class Model:
     target : tuple of Operation
         What brings a clean reference image to the units of the first output; () where it is not known.
     matched : str
-        "gain" or "affine": a clean reference image comes there by `zooferry.matching` instead; "" for neither.
+        "gain" or "affine": a clean reference image is first brought to the grey values of its noisy image, whose
+        statistics then count (`zooferry.matching`); "" for neither.
     domain : mapping
         What the training images were like, see `zooferry.domain`; empty where it is not known.
     """

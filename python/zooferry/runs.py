@@ -246,7 +246,7 @@ def _write_start(
         "channels": list(raw.channels),
         "preprocessing": list(scalings.preprocessing),
         "postprocessing": list(scalings.postprocessing),
-        "target": [] if matching else list(scalings.target),
+        "target": list(scalings.preprocessing if matching else scalings.target),
         "matched": matching,
         "outputs": outputs.complete(scalings.outputs, scalings.postprocessing),
         "whole_images": bool(getattr(settings, "whole_images", False)),

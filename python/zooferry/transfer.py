@@ -127,7 +127,7 @@ def _of_package(package: OpenPackage) -> Parent:
         )
         raise ZooferryError(
             f"{package.name}: training can start from state dicts of zooferry's own networks ({kinds}); {has}. "
-            "TorchScript and ONNX files are finished programs without what training needs; ask its authors for the run"
+            "TorchScript, ONNX and other networks are used, not trained, here; train without --from"
         )
     weights = torch.load(weights_file(package, STATE_DICT), weights_only=True, map_location="cpu")
     arguments = dict(found.kwargs)

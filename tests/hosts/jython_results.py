@@ -8,7 +8,7 @@ import hashlib
 
 from ij import CompositeImage, ImagePlus, ImageStack, WindowManager
 from ij.gui import Overlay, Roi, TextRoi
-from ij.process import ByteProcessor, FloatProcessor, ShortProcessor
+from ij.process import Blitter, ByteProcessor, FloatProcessor, ShortProcessor
 from java.awt import Color
 
 KINDS = {8: ByteProcessor, 16: ShortProcessor, 32: FloatProcessor}
@@ -102,6 +102,7 @@ def check_all(restore, models):
         wrong += ["%d bit: %s" % (bits, one) for one in _kept(restore, models, hyperstack(bits))]
     wrong += _current_plane(restore, models, hyperstack(16))
     wrong += _larger(restore, models, hyperstack(16))
+    wrong += _finer(restore, models, hyperstack(16))
     wrong += _preview(restore, models, hyperstack(16))
     wrong += _titles(restore, models, hyperstack(8))
     return wrong + _rescaled(restore, models, hyperstack(8))
@@ -169,6 +170,39 @@ def _larger(restore, models, image):
     }
     _close(result)
     return ["larger: %s is %s" % (key, found[key]) for key in wanted if found[key] != wanted[key]]
+
+
+def _finer(restore, models, image):
+    # four slices for one: a quarter of the depth; shapes and labels on the slices that their own became; tiles or not
+    result, tiled = [restore(image, "model=[%s/finer] channels=each tile=%d" % (models, tile)) for tile in (0, 32)]
+    own, shape, stack = result.getCalibration(), result.getOverlay().get(0), result.getStack()
+    found = {
+        "size": (result.getNChannels(), result.getNSlices(), result.getNFrames()),
+        "voxel": (round(own.pixelWidth, 9), round(own.pixelHeight, 9), round(own.pixelDepth, 9)),
+        "z of the edge": round(own.getZ(8.0), 9),
+        "place": (shape.getCPosition(), shape.getZPosition(), shape.getTPosition()),
+        "labels": [stack.getSliceLabel(result.getStackIndex(2, z, 1)) for z in (4, 5, 12)],
+        "tiles": max(_differences(stack, tiled.getStack())) < 1e-3,
+    }
+    wanted = {
+        "size": (C, 4 * Z, T),
+        "voxel": (0.21, 0.22, 0.175),
+        "z of the edge": round(image.getCalibration().getZ(2.0), 9),
+        "place": (2, 11, 4),
+        "labels": ["c1 z0 t0", "c1 z1 t0", "c1 z2 t0"],
+        "tiles": True,
+    }
+    _close(result)
+    _close(tiled)
+    return ["finer: %s is %s" % (key, found[key]) for key in wanted if found[key] != wanted[key]]
+
+
+def _differences(first, second):
+    for index in range(1, first.getSize() + 1):
+        plane = first.getProcessor(index).duplicate()
+        plane.copyBits(second.getProcessor(index), 0, 0, Blitter.DIFFERENCE)
+        plane.resetMinAndMax()
+        yield plane.getMax()
 
 
 def _preview(restore, models, image):

@@ -50,6 +50,8 @@ IJ.save(image.flatten(), FOLDER + "/flat.png")
 both, more = run.restore([source], FOLDER + "/package", 0, 1, {"heads": "yes", "planes": "current"})
 facts["heads"] = [one.getTitle() for one in both]
 plane = FloatProcessor(300, 300, array(range(90000), "i"))
+several = labels.extras({"outlines": "no", "rois": "/a.b/rois.zip", "table": "yes"}, "nuclei")
+facts["several"] = [several["overlay"], several["roi_zip"], several["table"]]
 many = ImagePlus("many", plane)
 labels.finish(many, many)
 facts["many"] = [many.getBitDepth(), many.getProcessor().getf(299, 299), many.getDisplayRangeMax()]
@@ -119,6 +121,7 @@ def test_the_label_image(facts: dict[str, Any], folder: Path, expected: np.ndarr
     assert facts["black"] == 0
     assert facts["colours"] > 250
     assert facts["heads"] == ["stack_prob", "stack_dist", "stack_labels"]
+    assert facts["several"] == [False, "/a.b/rois_nuclei.zip", "show"]
 
 
 @pytest.mark.jvm

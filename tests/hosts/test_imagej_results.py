@@ -15,6 +15,7 @@ from test_imagej import STANDARD, TESTS, probe
 from torch import nn
 
 from zooferry.hosts import imagej
+from zooferry.networks.unet import IsotropicUNet
 
 CODE = """
 import json, sys
@@ -126,12 +127,15 @@ class Larger(nn.Module):
 
 
 def change(folder: Path, **more: Any) -> None:
-    """Entries of rdf.yaml; `scale` of the output's axes."""
+    """Entries of rdf.yaml; `scale` of the output's axes y and x, or the one of z: `finer`."""
     path = folder / "rdf.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     for axis in content["outputs"][0]["axes"][-2:]:
         axis.update({"scale": more["scale"]} if "scale" in more else {})
-    content.update({key: value for key, value in more.items() if key != "scale"})
+    if "finer" in more:
+        content["inputs"][0]["axes"][2]["size"] = {"min": 1, "step": 1}
+        content["outputs"][0]["axes"][2].update(scale=more["finer"], halo=16)
+    content.update({key: value for key, value in more.items() if key not in ("scale", "finer")})
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
@@ -139,6 +143,9 @@ def make_models(folder: Path) -> Path:
     """The packages that jython_results.py runs."""
     make_package(folder / "plain", steps=STANDARD)
     change(make_package(folder / "larger", steps=STANDARD, network=Larger()), scale=0.5)
+    torch.manual_seed(0)
+    isotropic = IsotropicUNet(factor=4, width=4, depth=1, residual=False)
+    change(make_package(folder / "finer", dims=3, steps=STANDARD, network=isotropic, step=2, halo=12), finer=0.25)
     size = {"pixel_size": {"x": 420.0, "y": 220.0}, "unit": "nanometer"}
     sized = make_package(folder / "sized", steps=STANDARD)
     change(sized, name="Sized \u00fc", id="some-id", config={"zooferry": size, "bioimageio": {"nickname": "kind-cow"}})

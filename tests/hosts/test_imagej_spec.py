@@ -13,6 +13,7 @@ import any_package
 import numpy as np
 import onnxruntime
 import pytest
+from modes import Mode, make_modes
 from older_rows import OLDER
 from spec_rows import ROWS, SIZES, TILED, Row, grey
 
@@ -20,7 +21,8 @@ from zooferry.axes import label_axes
 from zooferry.errors import ZooferryError
 from zooferry.hosts import imagej, through_tiff
 from zooferry.images import read_image, write_image
-from zooferry.package import open_package
+from zooferry.package import open_model, open_package
+from zooferry.restoring import restore_image
 from zooferry.running import run_package
 
 RTOL = 1e-4  # of the largest expected value
@@ -34,7 +36,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def in_imagej(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def modes(tmp_path_factory: pytest.TempPathFactory, pairs_3d: Path, runs: dict[str, Path]) -> dict[str, Mode]:
+    """Packages of our own methods."""
+    return make_modes(tmp_path_factory.mktemp("modes"), pairs_3d, runs["care3d"])
+
+
+@pytest.fixture(scope="module")
+def in_imagej(
+    packages: dict[str, Path], modes: dict[str, Mode], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """Row name -> outputs by id, or the reason why there are none; from one JVM."""
     scratch = tmp_path_factory.mktemp("imagej")
     found: dict[str, Any] = {}
@@ -53,6 +63,9 @@ def in_imagej(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         image.attrs.update(pixel_size={"y": 0.25, "x": 0.5}, unit="micrometer")
         file = write_image(scratch / f"{name}.tif", image)
         runs[name] = imagej.Run(packages[row], (file,), scratch / "out", tile)
+    for name, mode in modes.items():
+        for kind, tile in (("whole", None), ("tiled", mode.tile)):
+            runs[f"{name} {kind}"] = imagej.Run(mode.package, (mode.image,), scratch / kind / name, tile)
     one_image = (scratch / "two_and_two_raw.tif",)
     runs["one image for two inputs"] = imagej.Run(packages["two_and_two"], one_image, scratch / "out")
     for name, result in zip(runs, imagej.run_packages([*runs.values()], threads=1), strict=True):
@@ -143,6 +156,23 @@ def test_tiles_equal_the_whole(name: str, packages: dict[str, Path], in_imagej: 
         np.testing.assert_allclose(image.values, expected, rtol=RTOL)
     ratio = shape[-1] / wanted[-1]
     assert image.attrs["pixel_size"] == pytest.approx({"y": 0.25 * ratio, "x": 0.5 * ratio})
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize("kind", ["whole", "tiled"])
+@pytest.mark.parametrize("name", ["projection", "channels", "volume"])
+def test_our_own_modes(name: str, kind: str, modes: dict[str, Mode], in_imagej: dict[str, Any]) -> None:
+    """Stacks to images, channels to channels and volumes, in tiles or not: what Python makes of the whole image."""
+    mode = modes[name]
+    assert not isinstance(in_imagej[f"{name} {kind}"], str), in_imagej[f"{name} {kind}"]
+    result = read_image(in_imagej[f"{name} {kind}"]["restored"])
+    with open_model(mode.package) as model:
+        expected = restore_image(model, read_image(mode.image))
+    assert result.dims == expected.dims
+    assert result.shape == mode.shape
+    assert result.attrs["pixel_size"] == pytest.approx(expected.attrs["pixel_size"])
+    largest = float(np.abs(expected.values).max())
+    np.testing.assert_allclose(result.values, expected.values, rtol=RTOL, atol=RTOL * largest)
 
 
 @pytest.mark.jvm

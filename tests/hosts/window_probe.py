@@ -31,6 +31,12 @@ def titles():
     return list(WindowManager.getImageTitles() or [])
 
 
+def visible(title):
+    """Whether there is an image of that title, and its window is on the screen."""
+    image = WindowManager.getImage(title)
+    return image is not None and image.getWindow() is not None and image.getWindow().isShowing()
+
+
 def wait(what):
     """Until it is true of something; returns that."""
     until = time.time() + PATIENCE
@@ -69,7 +75,7 @@ def facts(image):
     own = image.getCalibration()
     return {
         "title": image.getTitle(),
-        "shown": image.getWindow() is not None and image.getWindow().isShowing(),
+        "shown": visible(image.getTitle()),
         "bits": image.getBitDepth(),
         "pixel": [own.pixelWidth, own.pixelHeight],
         "unit": own.getUnit(),
@@ -114,7 +120,7 @@ def record_all(given):
     WindowManager.setCurrentWindow(image.getWindow())
     remembered = {"zooferry.run.path": given["model"], "zooferry.run.model": "the folder or zip below"}
     command = "Run Zooferry Model"
-    line = recorded(command, remembered, lambda: "cells_restored" in titles())
+    line = recorded(command, remembered, lambda: visible("cells_restored"))
     first = facts(WindowManager.getImage("cells_restored"))
     WindowManager.getImage("cells_restored").close()
     found[command] = [line, first, replayed(line, "cells_restored")]

@@ -20,7 +20,7 @@ ONCE = ("path", "retry", "replace")  # keys whose value does not come again next
 FILE = "a file or folder"  # as default of a row: a field with a Browse button
 
 
-def values(title, rows, given=None):
+def values(title, rows, given=None, about=""):
     """The user's values.
 
     Parameters
@@ -32,6 +32,8 @@ def values(title, rows, given=None):
         float, text, a list of choices, or FILE. What was chosen comes again next time, but for the keys `ONCE`.
     given : dict, optional
         The script's parameters, None for those that were not given.
+    about : str, optional
+        HTML behind the dialog's button Help.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def values(title, rows, given=None):
             if found[key] is None:
                 found[key] = _option(options, key, default)
     elif not [value for value in found.values() if value is not None] and ask.has_window():
-        found = _dialog(title, rows)
+        found = _dialog(title, rows, about)
     if found is None:
         return None
     return [_typed(key, found[key], default) for key, _, default in rows]
@@ -92,10 +94,12 @@ def repaired(word):
         return word
 
 
-def _dialog(title, rows):
+def _dialog(title, rows, about):
     dialog = GenericDialog(title)
     for key, words, default in rows:
         _add(dialog, title, key, words or key, default)
+    if about:
+        dialog.addHelp(about)
     dialog.showDialog()
     if dialog.wasCanceled():
         return None

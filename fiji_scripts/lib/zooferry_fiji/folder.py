@@ -7,36 +7,15 @@ import traceback
 from ij import IJ
 from java.lang import OutOfMemoryError, Runnable, Thread, Throwable
 
-from . import __version__, asking, domain, engines, files, locking, models, opening, run
+from . import __version__, domain, engines, files, locking, models, opening, run
 from .description import FILES, read_model
 from .errors import CancelledError, ZooferryError
 from .journal import FAILED, OK, Journal, check_settings, stands
-from .settings import CHOICES, parse
+from .settings import parse
 
 SECONDS_BETWEEN_LOOKS = 0.02
 SAME = ("planes", "channels", "rescale", "engine", "tile")  # settings that may change the results
 OF_LABELS = ("outlines", "rois", "table")  # yes or no; where ROI zip and table go: files.names_beside
-
-
-def rows():
-    """What the command asks for: see asking.values."""
-    return [
-        ("input", "folder of the images", asking.FILE),
-        ("output", "folder for results and table", asking.FILE),
-        ("pattern", "files, such as *.tif;*.czi", "*.tif;*.tiff"),
-        ("recursive", "sub-folders as well", False),
-        ("model", "model: name, folder or zip", asking.FILE),
-        ("tile", "tile (pixels, 0: automatic)", 0),
-        ("threads", "threads (0: one per processor)", 0),
-        ("engine", "engine", list(CHOICES["engine"])),
-        ("channels", "channels (each, or such as 1,3)", ""),
-        ("planes", "planes", ["all", "frames as slices", "slices as frames"]),
-        ("rescale", "rescale to the pixel size of training", list(CHOICES["rescale"])),
-        ("outlines", "segmentation: outlines of the objects as an overlay", False),
-        ("rois", "segmentation: outlines as a zip for the ROI Manager", False),
-        ("table", "segmentation: table of the objects' sizes and grey values", False),
-        ("retry", "do those again that failed", False),
-    ]
 
 
 def command(given):

@@ -9,7 +9,8 @@ def moved_position(position, kept):
     position : sequence of int
         C Z T, from 1.
     kept : sequence of list of int
-        The C Z T positions, from 1, of the source that the result has.
+        The C Z T positions, from 1, of the source that the result has; one that it has several times counts in the
+        middle.
 
     Returns
     -------
@@ -20,7 +21,7 @@ def moved_position(position, kept):
     for place, places in zip(position, kept):
         if place and place not in places:
             return None
-        found.append(places.index(place) + 1 if place else 0)
+        found.append(places.index(place) + places.count(place) // 2 + 1 if place else 0)
     return tuple(found)
 
 

@@ -6,6 +6,14 @@ from . import grid, tiling
 LARGEST_WINDOW = {2: 1536 * 1536, 3: 64 * 256 * 256}
 
 
+def _channels(tensor):
+    # what a tensor takes for each pixel of a window; of an enlarged output as many times more
+    result = tensor["channels"]
+    for size in tensor.get("sizes", {}).values():
+        result *= max(1, int(round(size["ratio"])))
+    return result
+
+
 class Plan(object):
     """Sizes and windows along (depth) Y X, in pixels.
 
@@ -29,7 +37,7 @@ class Plan(object):
         self.depth = ([name for name in self.names if name in grid.DEPTHS] + ["z"])[0]
         self.lengths = dict((name, lengths[name]) for name in self.names)
         padded = [tiling.padded_length(lengths[axis["name"]], axis["min"], axis["step"]) for axis in axes]
-        self.channels = max(tensor["channels"] for tensor in model["inputs"] + model["outputs"])
+        self.channels = max(_channels(tensor) for tensor in model["inputs"] + model["outputs"])
         if tile:
             sizes = tiling.fit_tile(tile, padded, axes)
         else:

@@ -14,6 +14,8 @@
 | outlines | yes: an overlay of the outlines of labels | no |
 | rois | path of a zip: outlines of labels for the ROI Manager | |
 | table | path of a CSV file, or yes: show the measurements of labels | |
+
+Where several outputs are labels, the id of each stands before the ending of its files: rois_nuclei.zip.
 """
 
 from .errors import ZooferryError

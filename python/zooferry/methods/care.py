@@ -18,7 +18,7 @@ from zooferry.matching import MATCHINGS
 from zooferry.methods import Scalings
 from zooferry.methods.outputs import RESTORED, Output
 from zooferry.methods.tensors import as_tensor, fitting_layout
-from zooferry.networks.unet import LaplaceEnsemble, LaplaceUNet, UNet
+from zooferry.networks.unet import LaplaceEnsemble, LaplaceUNet, UNet, mixture
 from zooferry.normalization import have_channels, percentile_operations
 from zooferry.settings import Settings
 
@@ -44,6 +44,9 @@ class CareSettings(Settings):
     beta : float
         Of a predicted distribution: weight every pixel's likelihood by its scale to this power. With 1 the mean learns
         as from the mean absolute error, with 0 dim pixels count more than bright ones (Seitzer 2022).
+    diversity : float
+        Of an ensemble: weight of its networks' disagreement on images unlike those they learn from (`unlike`), which is
+        made larger in training, so that they disagree where they know nothing (Jain 2020).
     recalibrate : bool
         At the end, multiply the predicted scale by the factor that brings as many pixels of the validation images into
         the intervals as there should be; the package holds it as a processing step.
@@ -70,6 +73,7 @@ class CareSettings(Settings):
     members: int = 1
     match: str = "affine"
     beta: float = 1.0
+    diversity: float = 0.0
     recalibrate: bool = True
     degrade: Mapping[str, Any] | None = None
     specimen: Mapping[str, Any] | None = None
@@ -86,6 +90,8 @@ class CareSettings(Settings):
         self._require("members", self.members == 1 or self.probabilistic, "1, or more with probabilistic=true")
         self._require("match", self.match in ("none", *MATCHINGS), f"none, {', '.join(MATCHINGS)}")
         self._require("beta", 0 <= self.beta <= 1, "0 to 1")
+        self._require("diversity", 0 <= self.diversity <= 10, "0 to 10")
+        self._require("diversity", not self.diversity or self.members > 1, "0, or more with 2 members or more")
         self._require("degraded", 0 < self.degraded < 1, "above 0, less than 1")
         self._require("simulated", 0 <= self.simulated <= 10_000, "0 to 10000")
         for name in ("clean", "simulated"):
@@ -140,15 +146,43 @@ def loss(
     network: torch.nn.Module,
     arrays: tuple[np.ndarray, ...],
     settings: CareSettings,
-    rng: np.random.Generator,  # noqa: ARG001
+    rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Mean absolute error between restoration and target, both B C (Z) Y X; or :func:`laplace_loss`."""
+    """Mean absolute error between restoration and target, both B C (Z) Y X; or :func:`laplace_loss`.
+
+    The likelihood weighted by `beta` trains well and compares badly, as it rises where all scales become smaller: for
+    validation it is the plain one.
+    """
     images, targets = (as_tensor(a, network) for a in arrays)
     if not settings.probabilistic:
         return torch.nn.functional.l1_loss(network(images), targets)
     mean, scale = network(images, apart=True) if settings.members > 1 else network(images)
-    # the weighted loss trains well and compares badly: it rises where all scales become smaller
-    return laplace_loss(mean, scale, targets, beta=settings.beta if network.training else 0.0)
+    if not network.training:
+        return laplace_loss(mean, scale, targets)
+    found = laplace_loss(mean, scale, targets, beta=settings.beta)
+    if settings.diversity:
+        foreign = as_tensor(unlike(arrays, len(arrays[0]) // settings.members, rng), network)
+        found = found - settings.diversity * disagreement_on(network, foreign, settings.members)
+    return found
+
+
+def unlike(arrays: tuple[np.ndarray, ...], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Patches B C (Z) Y X unlike fluorescence: structures darker than the background beside bright ones.
+
+    Each is the weighted difference of two patches, with or without their noise.
+    """
+    source = arrays[int(rng.integers(len(arrays)))]
+    first, second = (source[rng.integers(len(source), size=count)] for _ in range(2))
+    shape = (count, *[1] * (source.ndim - 1))
+    bright, dark = rng.uniform(0, 1, shape), rng.uniform(0.5, 1.5, shape)
+    return np.asarray(bright * np.flip(first, -1) - dark * second, np.float32)
+
+
+def disagreement_on(network: torch.nn.Module, images: torch.Tensor, members: int) -> torch.Tensor:
+    """Mean disagreement of the networks of an ensemble on a batch B C (Z) Y X; their scales are not trained by it."""
+    means, scales = network(torch.cat([images] * members), apart=True)
+    parts = (torch.stack(t.chunk(members)) for t in (means, scales.detach()))
+    return mixture(*parts)[2].mean()
 
 
 def laplace_loss(mean: torch.Tensor, scale: torch.Tensor, targets: torch.Tensor, *, beta: float = 0.0) -> torch.Tensor:

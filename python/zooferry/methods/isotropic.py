@@ -117,7 +117,8 @@ def fitted_settings(settings: IsotropicSettings, raw: RawData, say: Callable[[st
         volumes = [channel for sample in raw.samples for channel in sample.image]
         width = round(axial.estimated_sigma(volumes, spacing=spacing, pixel=pixel), 4)
         psf = {"kind": "gaussian", "sigma_um": {"z": width, "y": 0.0, "x": 0.0}}
-        say(f"blur along z, estimated from the volumes: Gaussian of {width / pixel:.2f} pixels (or give --set psf=...)")
+        words = f"Gaussian of {width / pixel:.2f} pixels" if width else "none could be told"
+        say(f"blur along z, estimated from the volumes: {words} (or give --set psf=...)")
     found = dataclasses.replace(settings, factor=float(factor), psf=psf, pixel_um=float(pixel))
     reach = len(_kernel(found)) // 2
     least = 2 * reach + LEAST_ROWS + math.ceil(factor)

@@ -25,17 +25,17 @@ stopped or killed goes on where it was when it is started again with the same se
 failed. With `exit` a headless Java ends after it, with exit code 0 if all files are restored, else 1.
 """
 
-from zooferry_fiji import ask, asking, ending, folder
+from zooferry_fiji import ask, asking, ending, folder, folder_dialog
 
 TITLE = "Run Zooferry Model on Folder"
-ROWS = folder.rows()
+ROWS = folder_dialog.rows()
 EXIT = [("exit", "end Java when done", False)]
 
 module = globals().get("org.scijava.script.ScriptModule")
 passed, status, chosen, leave = False, "cancelled", None, False
 try:
     leave = not ask.has_window() and asking.values(TITLE, EXIT, globals())[0]
-    chosen = asking.values(TITLE, ROWS, globals())
+    chosen = asking.values(TITLE, ROWS, globals(), folder_dialog.HELP)
     if chosen is not None:
         passed, status = folder.command(dict(zip([row[0] for row in ROWS], chosen)))
 except folder.ZooferryError as problem:
