@@ -62,7 +62,9 @@ def demo_card(path: Path, kind: str) -> Path:
     return path
 
 
-def complete_card(card: Mapping[str, Any], *, title: str, paper: str, dims: int, method: str) -> dict[str, Any]:
+def complete_card(
+    card: Mapping[str, Any], *, title: str, paper: str, dims: int, method: str, labels: bool = False
+) -> dict[str, Any]:
     """The description's fields: the card's where it has them, else what the run knows.
 
     Parameters
@@ -73,16 +75,20 @@ def complete_card(card: Mapping[str, Any], *, title: str, paper: str, dims: int,
         Of the method; the paper ends with its DOI.
     dims : int
     method : str
+    labels : bool
+        Whether it segments.
     """
     text, _, doi = paper.rpartition(", doi:")
     kind = title.partition(":")[0]
+    task, verb = ("segmentation", "Finds the objects in") if labels else ("restoration", "Restores")
+    tasks = ["segmentation", "instance-segmentation"] if labels else ["denoising", "restoration"]
     defaults: dict[str, Any] = {
-        "name": f"{kind} {dims}D restoration",
-        "description": f"Restores fluorescence microscopy images in {dims}D ({title}).",
+        "name": f"{kind} {dims}D {task}",
+        "description": f"{verb} fluorescence microscopy images in {dims}D ({title}).",
         "authors": [{"name": getpass.getuser()}],
         "cite": [{"text": text, "doi": doi}],
         "license": "CC-BY-4.0",
-        "tags": [method, "denoising", "restoration", "fluorescence-light-microscopy", f"{dims}d", "unet", "zooferry"],
+        "tags": [method, *tasks, "fluorescence-light-microscopy", f"{dims}d", "unet", "zooferry"],
         "version": "0.1.0",
     }
     fields = defaults | {k: v for k, v in card.items() if k in DESCRIPTION_FIELDS}

@@ -87,6 +87,10 @@ def package_run(
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
         shown = write_example(run, parts, content, example)
+        if labels_step and not shown.restored.any():
+            raise ZooferryError(
+                f"{run}: the network finds no object in the test image; give another with --example IMAGE"
+            )
         deviations = _write_weights(run, parts, content)
         description = _describe(run, parts, content, said)
         readme = model_readme.write(run, content, description, shown, deviations)
@@ -132,7 +136,9 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
 def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     facts = methods.facts(content["method"])
     dims = int(content["dims"])
-    card = complete_card(said, title=facts.title, paper=facts.paper, dims=dims, method=facts.name)
+    card = complete_card(
+        said, title=facts.title, paper=facts.paper, dims=dims, method=facts.name, labels=facts.needs_labels
+    )
     return {
         "type": "model",
         "format_version": FORMAT,

@@ -50,7 +50,7 @@ METHODS = (
     MethodFacts(
         "n2n", "Noise2Noise: denoising learnt from pairs of noisy images", (2, 3), True,
         "noisy images and second takes of the same fields (as targets)",
-        "Lehtinen et al., ICML 2018, arXiv:1803.04189",
+        "Lehtinen et al., ICML 2018, doi:10.48550/arXiv.1803.04189",
     ),
     MethodFacts(
         "projection", "Projection: the surface in a stack as a clean image, learnt from pairs", (3,), True,
@@ -64,12 +64,12 @@ METHODS = (
     ),
     MethodFacts(
         "unet", "U-Net with three classes: objects, their borders, background", (2, 3), False,
-        "images and label images", "Prakash et al., ISBI 2020, arXiv:1911.12239", needs_labels=True,
+        "images and label images", "Prakash et al., ISBI 2020, doi:10.48550/arXiv.1911.12239", needs_labels=True,
     ),
     MethodFacts(
         "denoiseg", "DenoiSeg: one network that denoises and segments, from few labels", (2, 3), False,
         "noisy images and label images, empty where not annotated",
-        "Buchholz et al., ECCV workshops 2020, arXiv:2005.02987", needs_labels=True,
+        "Buchholz et al., ECCV workshops 2020, doi:10.48550/arXiv.2005.02987", needs_labels=True,
     ),
     MethodFacts(
         "stardist", "StarDist: star-convex objects", (2,), False,
