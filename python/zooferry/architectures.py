@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from zooferry import foreign
 from zooferry.networks import rcan, segmentation, unet
 
 ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
@@ -61,14 +62,26 @@ def name_of(network: torch.nn.Module) -> str:
     return f"{type(network).__module__.rpartition('.')[2]}.{type(network).__name__}"
 
 
-def source_file(network: Mapping[str, Any]) -> Path:
-    """The file that holds the architecture; `network` is run.json's entry."""
+def build(network: Mapping[str, Any], run: Path) -> torch.nn.Module:
+    """A network as run.json's entry describes it, with fresh weights; `run` is its folder."""
+    if foreign.is_foreign(network):
+        return foreign.build(network, run)
+    return ARCHITECTURES[network["architecture"]](**network["arguments"])
+
+
+def source_file(network: Mapping[str, Any], run: Path) -> Path:
+    """The file that holds the architecture; `network` is run.json's entry, `run` its folder."""
+    if foreign.is_foreign(network):
+        return foreign.source_file(network, run)
     return Path(str(sys.modules[ARCHITECTURES[network["architecture"]].__module__].__file__))
 
 
 def reach(network: Mapping[str, Any], dims: int) -> Reach:
     """Of a network as run.json describes it: ``{"architecture": ..., "arguments": ...}``."""
     arguments = network["arguments"]
+    if foreign.is_foreign(network):
+        code = network["code"]
+        return Reach(tuple(code["step"]), tuple(code["halo"]), (1,) * dims, exact=False)
     if network["architecture"].startswith("rcan."):
         pixels = (rcan.step(arguments),) * dims, (rcan.halo(arguments),) * dims
         return Reach(*pixels, rcan.factors(arguments), exact=False)

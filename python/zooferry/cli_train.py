@@ -36,6 +36,7 @@ def add_train(commands: Commands) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget")
     p.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    p.add_argument("--trust-code", action="store_true", help="let the code of another lab's network run, with --from")
     p.set_defaults(run=_train)
 
 
@@ -48,7 +49,7 @@ def _train(options: argparse.Namespace) -> int:
     from zooferry.runs import Task, carry_out
     from zooferry.transfer import open_parent
 
-    parent = open_parent(options.parent) if options.parent else None
+    parent = open_parent(options.parent, trust_code=options.trust_code) if options.parent else None
     task = Task(options.method, options.out, options.images, targets, values, parent)
     progress = carry_out(task, seconds=options.seconds, resume=options.resume, say=say)
     if not progress.finished:

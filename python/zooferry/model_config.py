@@ -10,6 +10,7 @@ from typing import Any
 from zooferry import methods, run_folder
 from zooferry.card import CONFIG_FIELDS
 from zooferry.files import read_json
+from zooferry.foreign import is_foreign
 from zooferry.settings import Settings
 from zooferry.trained import build_trained_network
 from zooferry.training import patch_sides
@@ -80,6 +81,10 @@ def describe(run: Path, content: Mapping[str, Any], said: Mapping[str, Any]) -> 
 
 def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
     a = network["arguments"]
+    if is_foreign(network):
+        name = network["architecture"].rpartition(".")[2]
+        said = f"{name} of the model that training started from; see {network['code']['source']}"
+        return {"architecture_type": f"{dims}D {name}"[:32], "architecture_description": said}
     plain = network["architecture"].replace("OneHead", "")
     if plain in SEGMENTING:
         kind, words = SEGMENTING[plain]

@@ -124,7 +124,7 @@ def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[s
     weights.write_torchscript(network, parts / "weights_torchscript.pt", example)
     ids = [output.id for output in read_outputs(content)]
     weights.write_onnx(network, parts / "weights.onnx", example, names=(INPUT, *ids), axes=axes.network_axes(dims))
-    architecture = source_file(content["network"])
+    architecture = source_file(content["network"], run)
     shutil.copyfile(architecture, parts / architecture.name)
     loaded = {
         "TorchScript": engines.load_torchscript(parts / "weights_torchscript.pt"),
@@ -148,7 +148,7 @@ def _describe(run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[
         "covers": [{"source": "cover.png"}],
         "inputs": [describe_input(parts, content)],
         "outputs": describe_outputs(parts, content),
-        "weights": _weights(content),
+        "weights": _weights(run, content),
         "parent": described(content, card.get("id")),
         "run_mode": None,
         "icon": card.get("id_emoji"),
@@ -184,14 +184,14 @@ def timestamp() -> datetime.datetime:
     )
 
 
-def _weights(content: Mapping[str, Any]) -> dict[str, Any]:
+def _weights(run: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from zooferry.weights import OPSET
 
     version = torch.__version__.partition("+")[0]
-    name = content["network"]["architecture"].partition(".")[2]
-    source = source_file(content["network"]).name
+    name = content["network"]["architecture"].rpartition(".")[2]
+    source = source_file(content["network"], run).name
     architecture = {"source": source, "callable": name, "kwargs": content["network"]["arguments"]}
     return {
         "pytorch_state_dict": {

@@ -1,7 +1,8 @@
 """Predicted scales that hold on images which the network was not fitted to.
 
 A likelihood is minimised on the training images, on other images the scales are then somewhat too small. One factor,
-chosen on the validation images, mends that. The package holds it as a processing step of the output `scale`.
+that of least expected calibration error on the validation images, mends that. The package holds it as a processing step
+of the output `scale`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zooferry import __version__, axes, methods, run_folder, transfer
+from zooferry import __version__, axes, foreign, methods, run_folder, transfer
 from zooferry.architectures import name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
@@ -26,7 +26,7 @@ from zooferry.segmentation_training import choose_thresholds, learnt_targets
 from zooferry.settings import Settings, build_settings, target_factors, with_batch
 from zooferry.synthetic import draw_data, require_one_source
 from zooferry.trained import open_run
-from zooferry.training import Data, Progress, train
+from zooferry.training import Data, Progress, patch_sides, train
 from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
 from zooferry.training_domain import training_domain
 
@@ -109,18 +109,22 @@ def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> P
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
     data = prepare(learnt_targets(raw, method, settings), settings, scalings, method.foreground(settings))
     torch.manual_seed(settings.seed)
-    network, arguments = _network(task, method, settings, raw)
+    network, entry = _network(task, method, settings, raw)
     if resume:
         _require_same_data(out, raw)
         former = run_folder.read_run(out)
-        network = transfer.resumed(task.parent, network, former)
+        network = transfer.resumed(task.parent, network, former, out)
         seconds = seconds or former.get("budget_seconds")
     transfer.freeze(network, settings.freeze)
     if not resume:
         run_folder.require_new(out)
-        start = {"method": task.name, "network": {"architecture": name_of(network), "arguments": arguments}}
+        if task.parent and task.parent.code:
+            foreign.remember(entry)
+        start: dict[str, Any] = {"method": task.name, "network": entry}
         start |= {"parent": task.parent.to_json()} if task.parent else {}
         _write_start(out, start, settings, raw=_given(method, settings, raw), scalings=scalings, seconds=seconds)
+        if task.parent and task.parent.code:
+            foreign.keep(task.parent.code, entry, out)
     say(_announcement(facts, raw, network))
     _warn_without(data, say)
     progress = train(out, method, network, data=data, settings=settings, seconds=seconds, say=say)
@@ -134,14 +138,15 @@ def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> P
 def _network(
     task: Task, method: methods.Method, settings: Settings, raw: RawData
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A fresh network, or the parent's, and its arguments."""
+    """A fresh network, or the parent's, and run.json's entry for it."""
     network = method.build_network(settings, raw.dims, *raw.channels)
     arguments = dict(method.network_arguments(settings, raw.dims, *raw.channels))
     if task.parent is not None:
-        return transfer.take_over(task.parent, network, arguments)
+        patch = foreign.patch_shapes(patch_sides(settings, raw.dims), raw.channels)
+        return transfer.take_over(task.parent, network, arguments, patch)
     if settings.freeze and not (task.out / run_folder.RUN_FILE).exists():
         raise ZooferryError("freeze keeps levels of another run as they are; say which with --from RUN_OR_PACKAGE")
-    return network, arguments
+    return network, {"architecture": name_of(network), "arguments": arguments}
 
 
 def _read(facts: methods.MethodFacts, images: Path | None, targets: Path | None, settings: Settings) -> RawData:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from zooferry.architectures import reach
+from zooferry.foreign import is_foreign
 from zooferry.prediction import Model, predict
 
 
@@ -63,13 +64,18 @@ def tile_words(run: Path, content: Mapping[str, Any], image: np.ndarray) -> str:
             words += "Trained with `same_size=true`, it would take volumes interpolated along z, there too.\n"
     if found.exact:
         return words
+    if is_foreign(content["network"]) and not max(found.halo):
+        return words + "Its parent's package declares no halo, so it is never cut into tiles."
     if content.get("whole_images"):
         return words + "Its channel attention averages over the image, so it is never cut into tiles."
     from zooferry.trained import open_run
 
     effect = tile_effect(open_run(run, content), image)
+    why = "Its channel attention averages over what it sees, so tiles are not exact."
+    if is_foreign(content["network"]):
+        why = "How far a pixel reaches in it is as its parent's package says."
     return words + (
-        "Its channel attention averages over what it sees, so tiles are not exact. On the example, tiles of "
+        f"{why} On the example, tiles of "
         f"{effect.tile} pixels differ from the whole image by {effect.largest:.1e} of the image's range at most, "
         f"{effect.rms:.1e} in root mean square. Compare results only if they were tiled alike."
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from zooferry import axes, run_folder
-from zooferry.architectures import ARCHITECTURES, reach
+from zooferry.architectures import ARCHITECTURES, build, reach
 from zooferry.domain import read_domain
 from zooferry.errors import ZooferryError
 from zooferry.methods.outputs import read_outputs
@@ -54,7 +54,7 @@ def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -
     weights = run / "best.pt"
     if not weights.exists():
         raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
-    network: torch.nn.Module = ARCHITECTURES[content["network"]["architecture"]](**content["network"]["arguments"])
+    network = build(content["network"], run)
     network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     return network.eval()
 
@@ -95,8 +95,9 @@ def geometry(content: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     found = reach(content["network"], int(content["dims"]))
     never_tiled = content.get("baked") or content.get("whole_images")
     lateral = -(-SMALLEST // found.step[-1]) * found.step[-1]
+    said = content["network"].get("code") or {}
     return {
         "step": found.step,
-        "minimum": (*found.step[:-2], lateral, lateral),
+        "minimum": tuple(said.get("minimum") or (*found.step[:-2], lateral, lateral)),
         "halo": (0,) * len(found.halo) if never_tiled else found.halo,
     }

@@ -1,22 +1,24 @@
 """Start training from the weights of a run or a package: fine-tuning and transfer.
 
 What defines the network is taken over from the parent, so are the percentiles of its normalisation; everything else is
-the new run's own. Noise2Void and Noise2Noise take mean and standard deviation of the new images. Only tensors are read
-of a package, never its code: its weights must fit one of our own networks, whoever trained it.
+the new run's own. Noise2Void and Noise2Noise take mean and standard deviation of the new images. Of a package only
+tensors are read, never its code, where its weights fit one of our own networks. Another network comes with its code,
+which is run where the user trusts it (see `zooferry.foreign`); its images are scaled as the method says, with the
+percentiles of the parent where it has some.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zooferry import run_folder
-from zooferry.architectures import ARCHITECTURES, name_of
+from zooferry import foreign, run_folder
+from zooferry.architectures import ARCHITECTURES, build, name_of
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
 from zooferry.methods.tensors import fitting_layout
@@ -48,6 +50,12 @@ class Parent:
         State dict.
     percentiles : tuple of float
         Low and high of its normalisation; () where it scales by fixed numbers.
+    network : Module, optional
+        Of another lab, with its weights.
+    code : bytes
+        The file of its architecture.
+    entry : mapping
+        What run.json says of it, see `foreign.open_foreign`.
     """
 
     name: str
@@ -57,6 +65,9 @@ class Parent:
     arguments: Mapping[str, Any]
     weights: Mapping[str, torch.Tensor]
     percentiles: tuple[float, ...] = ()
+    network: torch.nn.Module | None = None
+    code: bytes = b""
+    entry: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, str]:
         """The entry ``parent`` of run.json."""
@@ -72,7 +83,8 @@ class Parent:
         """
         given = build_settings(kind, values)
         fields = kind.__dataclass_fields__
-        decided = {key: value for key, value in self.arguments.items() if key in fields and key != "residual"}
+        own = {} if self.network is not None else self.arguments
+        decided = {key: value for key, value in own.items() if key in fields and key != "residual"}
         if "probabilistic" in fields:
             decided["probabilistic"] = "Laplace" in self.architecture
         for key, value in decided.items():
@@ -86,18 +98,18 @@ class Parent:
         return {**rate, **scaled, **values, **decided}
 
 
-def open_parent(path: Path) -> Parent:
+def open_parent(path: Path, *, trust_code: bool = False) -> Parent:
     """The weights of a run folder, package folder or package zip, and what network they are of.
 
     Raises
     ------
     ZooferryError
-        Neither; nothing was trained yet; or a network that is none of ours.
+        Neither; nothing was trained yet; or a network that is none of ours, whose code is not trusted.
     """
     if (path / run_folder.RUN_FILE).is_file():
         return _of_run(path)
     with open_package(path) as package:
-        return _of_package(package)
+        return _of_package(package, trust_code=trust_code)
 
 
 def _of_run(run: Path) -> Parent:
@@ -106,28 +118,39 @@ def _of_run(run: Path) -> Parent:
     if not weights.is_file():
         raise ZooferryError(f"{run}: no trained weights yet, so that nothing can start from it; train it first")
     network = content["network"]
+    state = torch.load(weights, weights_only=True, map_location="cpu")
+    made = None
+    if foreign.is_foreign(network):
+        made = build(network, run)
+        made.load_state_dict(state)
     return Parent(
         name=run.resolve().name,
         id="",
         sha256=sha256(weights),
         architecture=network["architecture"],
         arguments=network["arguments"],
-        weights=torch.load(weights, weights_only=True, map_location="cpu"),
+        weights=state,
         percentiles=_percentiles(content["preprocessing"]),
+        network=made,
+        code=b"" if made is None else foreign.source_file(network, run).read_bytes(),
+        entry=network,
     )
 
 
-def _of_package(package: OpenPackage) -> Parent:
+def _of_package(package: OpenPackage, *, trust_code: bool) -> Parent:
     found = package.architecture
     plain = (found.callable if found else "").removeprefix("Percentile")
+    if found is not None and plain not in CLASSES and trust_code:
+        return _of_foreign(package)
     if found is None or plain not in CLASSES:
         kinds = ", ".join(name for name in CLASSES if not name.startswith("Percentile"))
         has = (
             f"its state dict is of {found.source}" if found else f"it has {', '.join(package.weights) or 'no'} weights"
         )
         raise ZooferryError(
-            f"{package.name}: training can start from state dicts of zooferry's own networks ({kinds}); {has}. "
-            "TorchScript, ONNX and other networks are used, not trained, here; train without --from"
+            f"{package.name}: training can start from state dicts of zooferry's own networks ({kinds}), and with "
+            f"--trust-code of others whose architecture is in the package; {has}. "
+            "TorchScript and ONNX are used, not trained, here; train without --from"
         )
     weights = torch.load(weights_file(package, STATE_DICT), weights_only=True, map_location="cpu")
     arguments = dict(found.kwargs)
@@ -144,23 +167,47 @@ def _of_package(package: OpenPackage) -> Parent:
     )
 
 
+def _of_foreign(package: OpenPackage) -> Parent:
+    network, entry, code = foreign.open_foreign(package)
+    return Parent(
+        name=package.name,
+        id=str(package.content.get("id") or ""),
+        sha256=package.sha256,
+        architecture=entry["architecture"],
+        arguments=entry["arguments"],
+        weights=network.state_dict(),
+        percentiles=_percentiles(package.inputs[0].operations),
+        network=network,
+        code=code,
+        entry=entry,
+    )
+
+
 def _percentiles(operations: Any) -> tuple[float, ...]:
     for step in operations:
-        if step["id"] == "scale_range":
+        if step["id"] == "scale_range" and "min_percentile" in step["kwargs"]:
             return float(step["kwargs"]["min_percentile"]), float(step["kwargs"]["max_percentile"])
     return ()
 
 
 def take_over(
-    parent: Parent, network: torch.nn.Module, arguments: Mapping[str, Any]
+    parent: Parent,
+    network: torch.nn.Module,
+    arguments: Mapping[str, Any],
+    patch: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """The parent's network with its weights, and its arguments, in place of the fresh network of a method.
+    """The parent's network with its weights, and run.json's entry for it, in place of the fresh network of a method.
+
+    `patch` is the shape C (Z) Y X of a patch of the images and of the targets.
 
     Raises
     ------
     ZooferryError
         It is another kind of network, takes or gives other channels, or its weights do not fit.
     """
+    if parent.network is not None:
+        foreign.require_fitting(parent.network.eval(), parent.name, patch, parent.weights)
+        return parent.network.train(), dict(parent.entry)
     if name_of(network) != parent.architecture:
         raise ZooferryError(
             f"{parent.name} is a {_kind(parent.architecture)}, this method trains a {_kind(name_of(network))} with "
@@ -173,7 +220,8 @@ def take_over(
                 f"{parent.name} was trained with {WORDS.get(key, key)}: {own[key]}, here it is {value}; "
                 "both must be equal, or train without --from"
             )
-    return rebuilt({"architecture": parent.architecture, "arguments": parent.arguments}, parent), dict(parent.arguments)
+    entry = {"architecture": parent.architecture, "arguments": dict(parent.arguments)}
+    return rebuilt(entry, parent), entry
 
 
 def rebuilt(network: Mapping[str, Any], parent: Parent | None = None) -> torch.nn.Module:
@@ -219,8 +267,8 @@ def freeze(network: torch.nn.Module, levels: int) -> None:
             parameter.requires_grad_(False)
 
 
-def resumed(parent: Parent | None, network: torch.nn.Module, content: Mapping[str, Any]) -> torch.nn.Module:
-    """The network of a run that goes on, as it was built at its start.
+def resumed(parent: Parent | None, network: torch.nn.Module, content: Mapping[str, Any], run: Path) -> torch.nn.Module:
+    """The network of a run that goes on, as it was built at its start; `content` is its run.json.
 
     Raises
     ------
@@ -229,6 +277,8 @@ def resumed(parent: Parent | None, network: torch.nn.Module, content: Mapping[st
     """
     if parent is not None and parent.sha256 != (content.get("parent") or {}).get("sha256"):
         raise ZooferryError(f"this run did not start from {parent.name}; leave --from away when resuming")
+    if foreign.is_foreign(content["network"]):
+        return build(content["network"], run)
     return rebuilt(content["network"]) if content.get("parent") else network
 
 

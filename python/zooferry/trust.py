@@ -109,7 +109,7 @@ def build_network(package: OpenPackage, *, trust_code: bool = False) -> Any:
         require_hash(package.architecture.file, package.architecture.sha256)
     file = weights_file(package, STATE_DICT)
     try:
-        network = getattr(_import(package.architecture), package.architecture.callable)(**package.architecture.kwargs)
+        network = instantiate(package.architecture)
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
         return network.eval()
     except Exception as error:  # the package's own code may raise anything
@@ -117,6 +117,11 @@ def build_network(package: OpenPackage, *, trust_code: bool = False) -> Any:
         raise ZooferryError(
             f"{package.name}: its state dict cannot be used ({type(error).__name__}: {said})"
         ) from error
+
+
+def instantiate(architecture: Architecture) -> Any:
+    """A network of code that is trusted, with fresh weights; the code may raise anything."""
+    return getattr(_import(architecture), architecture.callable)(**architecture.kwargs)
 
 
 def _import(architecture: Architecture) -> Any:

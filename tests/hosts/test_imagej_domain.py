@@ -162,10 +162,10 @@ def test_maps_of_uncertainty_have_colours_and_a_range_of_their_own(answers: dict
     assert maps["fraction"]["range"] == [0, 1]
     assert maps["fraction"]["colours"] == ["000000", "820000", "e63d00", "ffff96"]
     assert maps["scale"]["range"] == pytest.approx([0, 0.494], abs=0.01)
-    assert maps["scale"]["colours"] == ["000004", "50127b", "b63679", "fcfdbf"]
+    assert maps["scale"]["colours"] == ["000004", "50127b", "b73779", "fcfdbf"]
     assert maps[""]["range"][0] == pytest.approx(0, abs=0.01)
     assert maps[""]["colours"][2] == "808080"
-    assert [maps[kind]["kind"] for kind in maps] == ["scale", "fraction", None]
+    assert [maps[kind]["kind"] for kind in ("scale", "fraction", "")] == ["scale", "fraction", None]
     assert all(found["size"] == [0.2, "micron"] for found in maps.values())
     assert answers["two"] == [[0, 1, "ffff96"]] * 2
     assert answers["kinds"] == ["scale", "", ""]

@@ -48,8 +48,8 @@ class CareSettings(Settings):
         Of an ensemble: weight of its networks' disagreement on images unlike those they learn from (`unlike`), which is
         made larger in training, so that they disagree where they know nothing (Jain 2020).
     recalibrate : bool
-        At the end, multiply the predicted scale by the factor that brings as many pixels of the validation images into
-        the intervals as there should be; the package holds it as a processing step.
+        At the end, multiply the predicted scale by the factor of least expected calibration error on the validation
+        images; the package holds it as a processing step.
     degrade : mapping, optional
         Make noisy images from clean ones while training, see `zooferry.degrading.read_degradation`: from the images,
         or, where there are targets, from these beside the pairs.
@@ -169,12 +169,16 @@ def loss(
 def unlike(arrays: tuple[np.ndarray, ...], count: int, rng: np.random.Generator) -> np.ndarray:
     """Patches B C (Z) Y X unlike fluorescence: structures darker than the background beside bright ones.
 
-    Each is the weighted difference of two patches, with or without their noise.
+    Each is the weighted difference of two patches, with or without their noise. The dark one is from the half that has
+    more structure, and brought to full contrast: with an empty one there, the difference would be fluorescence.
     """
     source = arrays[int(rng.integers(len(arrays)))]
-    first, second = (source[rng.integers(len(source), size=count)] for _ in range(2))
+    inside = tuple(range(1, source.ndim))
+    structured = np.argsort(-source.std(axis=inside))[: -(-len(source) // 2)]
+    first, second = source[rng.integers(len(source), size=count)], source[rng.choice(structured, count)]
     shape = (count, *[1] * (source.ndim - 1))
-    bright, dark = rng.uniform(0, 1, shape), rng.uniform(0.5, 1.5, shape)
+    second = second / np.maximum(second.max(axis=inside, keepdims=True), 0.1)
+    bright, dark = rng.uniform(0, 1, shape), rng.uniform(0.4, 1.5, shape)
     return np.asarray(bright * np.flip(first, -1) - dark * second, np.float32)
 
 
