@@ -89,12 +89,12 @@ def test_everything_is_written_and_adds_up(tmp_path: Path) -> None:
     counts = [len(np.unique(t)) - 1 for t in truths]
     assert found["mean"]["AP"]["0.9"] == pytest.approx(np.mean([(n - 1) / (n + 1) for n in counts]), rel=0.1)
     assert 0 <= found["classical"]["mean"]["SEG"] <= 1
-    rows = list(csv.DictReader((out / "objects.csv").open()))
+    rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
     kinds = {kind: sum(row["verdict"] == kind for row in rows) for kind in ("TP", "FP", "FN")}
     assert kinds == {"TP": sum(counts) - 3, "FP": 3, "FN": 3}
     invented = next(row for row in rows if row["verdict"] == "FP")
     assert (invented["predicted"], invented["pixels"], invented["centre"]) == ("99", "4", "0.5 0.5")
-    assert len(list(csv.DictReader((out / "metrics.csv").open()))) == 2 * 4
+    assert len(list(csv.DictReader((out / "metrics.csv").read_text().splitlines()))) == 2 * 4
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png") == 3 * 3 + 1
     assert "Otsu + watershed" in page

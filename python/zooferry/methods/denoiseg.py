@@ -99,7 +99,8 @@ def network_arguments(
 
 def build_network(settings: DenoiSegSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
     """A fresh network."""
-    return fitting_layout(DenoiSegUNet(**network_arguments(settings, dims, in_channels, out_channels)), dims)
+    network = DenoiSegUNet(**network_arguments(settings, dims, in_channels, out_channels))  # type: ignore[arg-type]
+    return fitting_layout(network, dims)
 
 
 def loss(
@@ -113,11 +114,13 @@ def loss(
     wanted = as_tensor(patches, network).movedim(1, -1)
     error = torch.nn.functional.mse_loss(denoised.movedim(1, -1)[at], wanted[at])
     if (classes == UNKNOWN).all():
-        return settings.alpha * error + 0.0 * logits.sum()
+        nothing: torch.Tensor = settings.alpha * error + 0.0 * logits.sum()
+        return nothing
     weight = torch.tensor([1.0, 1.0, settings.border_weight], device=denoised.device)
     known = as_tensor(classes, network)[:, 0].long()
     entropy = torch.nn.functional.cross_entropy(logits, known, weight=weight, ignore_index=UNKNOWN)
-    return settings.alpha * error + (1 - settings.alpha) * entropy
+    total: torch.Tensor = settings.alpha * error + (1 - settings.alpha) * entropy
+    return total
 
 
 def foreground(settings: DenoiSegSettings) -> float:  # noqa: ARG001
