@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from zooferry import axes, residuals
 from zooferry.calibration import Calibration
-from zooferry.files import write_text
+from zooferry.files import make_folder, write_text
 from zooferry.images import write_image
 from zooferry.metrics import affine_fit, normalize_reference
 from zooferry.quality import clipping, radial_power, rank_correlation, similarity_map
@@ -119,6 +119,7 @@ def quality_csv(images: Sequence[EvaluatedImage]) -> str:
 
 def write_maps(folder: Path, images: Sequence[EvaluatedImage]) -> None:
     """``<image>_residual.tif``, ``_error.tif`` and ``_ssim.tif`` (float32), and ``_power.csv`` of every image."""
+    make_folder(folder)
     for image in images:
         stem = Path(image.name).stem
         maps = {} if image.residual is None else {"residual": image.residual.residual}
