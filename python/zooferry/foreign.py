@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from zooferry.errors import ZooferryError
@@ -142,5 +141,4 @@ def _plain_name(name: Any, run: Path) -> str:
 
 def patch_shapes(sides: Sequence[int], channels: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes C (Z) Y X of a patch of the images and of the targets."""
-    taken, wanted = ((count, *(int(n) for n in np.asarray(sides))) for count in channels)
-    return taken, wanted
+    return (channels[0], *sides), (channels[1], *sides)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from zooferry.errors import ZooferryError
 from zooferry.instance_steps import missing_library
@@ -59,3 +62,15 @@ def why_unchecked(content: Mapping[str, Any]) -> str:
     """Why bioimageio.core cannot reproduce the package on this computer, in words; empty if it can."""
     library = missing_library(str(content.get("labels_step", "")))
     return f"its step {content['labels_step']} needs the library {library}, which is not installed" if library else ""
+
+
+def require_objects(labels: np.ndarray, run: Path) -> None:
+    """Refuse a test image without any object, which the format does not take.
+
+    Raises
+    ------
+    ZooferryError
+        All labels are 0.
+    """
+    if not labels.any():
+        raise ZooferryError(f"{run}: the network finds no object in the test image; give another with --example IMAGE")

@@ -20,7 +20,7 @@ from zooferry.architectures import source_file
 from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
-from zooferry.label_step import why_unchecked, with_labels_step
+from zooferry.label_step import require_objects, why_unchecked, with_labels_step
 from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
 from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, described_halo, write_example
@@ -87,10 +87,8 @@ def package_run(
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
         shown = write_example(run, parts, content, example)
-        if labels_step and not shown.restored.any():
-            raise ZooferryError(
-                f"{run}: the network finds no object in the test image; give another with --example IMAGE"
-            )
+        if labels_step:
+            require_objects(shown.restored, run)
         deviations = _write_weights(run, parts, content)
         description = _describe(run, parts, content, said)
         readme = model_readme.write(run, content, description, shown, deviations)
@@ -99,15 +97,17 @@ def package_run(
         folder = _save(description, parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
-        unchecked = why_unchecked(content)
-        say(
-            f"not checked with bioimageio.core: {unchecked}"
-            if unchecked
-            else "reopening and checking with bioimageio.core"
-        )
-        require_official_check(archive, () if unchecked else ("onnx",))
+        _reopen(archive, content, say)
         write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
+
+
+def _reopen(archive: Path, content: Mapping[str, Any], say: Say) -> None:
+    unchecked = why_unchecked(content)
+    say(
+        f"not checked with bioimageio.core: {unchecked}" if unchecked else "reopening and checking with bioimageio.core"
+    )
+    require_official_check(archive, () if unchecked else ("onnx",))
 
 
 def _write_weights(run: Path, parts: Path, content: Mapping[str, Any]) -> dict[str, float]:

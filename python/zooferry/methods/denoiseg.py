@@ -15,7 +15,7 @@ import torch
 from zooferry.methods import Scalings, n2v, unet
 from zooferry.methods.n2v import N2VSettings, mask_pixels
 from zooferry.methods.outputs import Output
-from zooferry.methods.segmentation import Decoding, SegmentationSettings, varied
+from zooferry.methods.segmentation import Decoding, SegmentationSettings, network_arguments, varied
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import DenoiSegUNet
 
@@ -82,19 +82,6 @@ def augment(
 ) -> tuple[np.ndarray, ...]:
     """Flips and turns."""
     return varied(arrays, settings, rng)
-
-
-def network_arguments(
-    settings: DenoiSegSettings,
-    dims: int,
-    in_channels: int,
-    out_channels: int,  # noqa: ARG001
-) -> dict[str, object]:
-    """Arguments of :class:`~zooferry.networks.segmentation.DenoiSegUNet`."""
-    return {
-        "dims": dims, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
-        "kernel": settings.kernel,
-    }  # fmt: skip
 
 
 def build_network(settings: DenoiSegSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:

@@ -14,7 +14,14 @@ import torch
 from zooferry.instances.flows import SCALE
 from zooferry.instances.heat import flows_of_labels
 from zooferry.methods import Scalings
-from zooferry.methods.segmentation import Decoding, SegmentationSettings, head, image_operations, varied
+from zooferry.methods.segmentation import (
+    Decoding,
+    SegmentationSettings,
+    head,
+    image_operations,
+    network_arguments,
+    varied,
+)
 from zooferry.methods.segmentation import foreground as foreground
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import FlowUNet
@@ -65,19 +72,6 @@ def targets(labels: np.ndarray, settings: FlowSettings) -> np.ndarray:  # noqa: 
 def augment(arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """See :func:`zooferry.methods.segmentation.varied`."""
     return varied(arrays, settings, rng, vectors=arrays[1].shape[1] - 1)
-
-
-def network_arguments(
-    settings: FlowSettings,
-    dims: int,
-    in_channels: int,
-    out_channels: int,  # noqa: ARG001
-) -> dict[str, object]:
-    """Arguments of :class:`~zooferry.networks.segmentation.FlowUNet`."""
-    return {
-        "dims": dims, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
-        "kernel": settings.kernel,
-    }  # fmt: skip
 
 
 def build_network(settings: FlowSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:

@@ -84,6 +84,19 @@ def head(name: str, description: str, kind: str) -> Output:
     return Output(name, description, kind, postprocessing=())
 
 
+def network_arguments(
+    settings: SegmentationSettings,
+    dims: int,
+    in_channels: int,
+    out_channels: int,  # noqa: ARG001
+) -> dict[str, object]:
+    """Arguments of the U-Nets of :mod:`zooferry.networks.segmentation` on the image's own grid."""
+    return {
+        "dims": dims, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
+        "kernel": settings.kernel,
+    }  # fmt: skip
+
+
 def varied(
     arrays: Sequence[np.ndarray],
     settings: SegmentationSettings,
