@@ -61,21 +61,19 @@ def run_package(
 
 def _labels(package: OpenPackage, declaration: Declaration, inputs: Arrays, found: Arrays) -> np.ndarray:
     axes = {t.id: t.axes for t in package.outputs}
-    order: list[str] = [
-        axis for axis in ("batch", "channel", "y", "x") if axis == "channel" or axis in axes[declaration.outputs[0]]
-    ]
+    spatial = ["z", "y", "x"] if declaration.volume else ["y", "x"]
+    order = [*(["batch"] if "batch" in axes[declaration.outputs[0]] else []), "channel", *spatial]
     parts = []
     for name in declaration.outputs:
-        if sorted(order) != sorted(axes[name]) or order[-2:] != ["y", "x"]:
-            raise ZooferryError(
-                f"instances: {name!r} has axes {', '.join(axes[name])}; allowed are batch, channel, y, x"
-            )
+        if sorted(order) != sorted(axes[name]):
+            allowed = ", ".join(["batch", "channel", *spatial])
+            raise ZooferryError(f"instances: {name!r} has axes {', '.join(axes[name])}; allowed are {allowed}")
         heads = found[name].transpose([axes[name].index(axis) for axis in order])
         parts.append(heads.reshape(-1, *heads.shape[order.index("channel") :]))
     given = package.inputs[0]
-    height, width = (inputs[given.id].shape[given.axes.index(axis)] for axis in ("y", "x"))
-    labels = decode_planes(declaration, np.concatenate(parts, axis=1), (height, width), unique=False)
-    labels = labels.reshape([len(labels)] * ("batch" in order) + [1, height, width])
+    shape = tuple(inputs[given.id].shape[given.axes.index(axis)] for axis in spatial)
+    labels = decode_planes(declaration, np.concatenate(parts, axis=1), shape, unique=False)
+    labels = labels.reshape([len(labels)] * ("batch" in order) + [1, *shape])
     return np.asarray(labels.transpose([order.index(axis) for axis in axes[declaration.outputs[0]]]))
 
 

@@ -1,6 +1,6 @@
 """Child process of test_imagej_instances.py: decodes stored heads in one headless ImageJ.
 
-python tests/hosts/instances_probe.py job.json: job["cases"] is a list of [declaration, heads.npy (C Y X), labels.npy];
+python tests/hosts/instances_probe.py job.json: job["cases"] is a list of [declaration, heads.npy (C (Z) Y X), labels.npy];
 prints, for the last case of each method, the processor seconds of the second call.
 """
 
@@ -32,11 +32,12 @@ def main() -> None:
         interpreter.set("planes", jpype.JArray(jpype.JObject)(planes))
         interpreter.set("size", jpype.JArray(jpype.JInt)(heads.shape[1:]))
         begin = time.process_time()
-        interpreter.exec_("labels, rows, columns = instances.decode(json.loads(said), list(planes), *list(size))")
+        interpreter.exec_("labels, sizes = instances.decode(json.loads(said), list(planes), list(size))")
         seconds.append(time.process_time() - begin)
-        rows, columns = (int(str(interpreter.get(name))) for name in ("rows", "columns"))
+        interpreter.exec_("sizes = json.dumps(list(sizes))")
+        sizes = json.loads(str(interpreter.get("sizes")))
         labels = np.asarray(interpreter.get("labels", jpype.JClass("[I")), dtype=np.int32)
-        np.save(labels_file, labels.reshape(rows, columns))
+        np.save(labels_file, labels.reshape(sizes))
     print("\n" + json.dumps({"seconds": seconds}))
 
 

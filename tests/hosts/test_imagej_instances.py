@@ -73,6 +73,17 @@ def random_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     return cases
 
 
+def volume_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
+    cases = {}
+    for seed in range(8):
+        rng = np.random.default_rng(100 + seed)
+        shape = tuple(int(n) for n in rng.integers(1, 30, 3))
+        classes = np.exp(3 * smooth(rng, (3, *shape), 1.5)).astype(np.float32)
+        said = {"threshold": 0.4, "min_size": int(rng.integers(0, 9)), "grow": int(rng.integers(0, 4))}
+        cases[f"volume borders {seed}"] = {"method": "borders", "volume": True, **said}, classes / classes.sum(axis=0)
+    return cases
+
+
 def special_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     rng = np.random.default_rng(0)
     flat = np.full((33, 40, 50), 4, np.float32)
@@ -95,7 +106,7 @@ def special_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
 def cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     golden = {f"star_{name}": star_case(case) for name, case in STAR_CASES.items()}
     golden |= {f"flow_{name}": flow_case(case) for name, case in FLOW_CASES.items()}
-    return golden | random_cases() | special_cases()
+    return golden | random_cases() | volume_cases() | special_cases()
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +124,16 @@ def in_imagej(cases: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.jvm
-@pytest.mark.parametrize("method", ["star", "flow", "borders", ""])
+@pytest.mark.parametrize("method", ["star", "flow", "borders", "volume", ""])
 def test_labels_are_those_of_python(method: str, cases: dict[str, Any], in_imagej: dict[str, np.ndarray]) -> None:
     mine = [name for name in cases if (name.startswith(method) if method else name in special_cases())]
     assert len(mine) >= 7
     objects = 0
     for name in mine:
         declaration, heads = cases[name]
-        parameters = {key: value for key, value in declaration.items() if key != "method"}
-        expected = decode(Declaration(declaration["method"], ("heads",), parameters), heads)
+        parameters = {key: value for key, value in declaration.items() if key not in ("method", "volume")}
+        volume = declaration.get("volume", False)
+        expected = decode(Declaration(declaration["method"], ("heads",), parameters, volume), heads)
         np.testing.assert_array_equal(in_imagej[name], expected, err_msg=name)
         objects += len(np.unique(expected)) - 1
     assert objects > 2 * len(mine)

@@ -1,6 +1,6 @@
 """From the heads of a network to labels, with Groovy kernels: the same labels as zooferry.instances, number by number.
 
-A plane of heads is a float[] (Y X, row by row); labels are an int[] of that kind. `read_declaration` is pure.
+A head is a float[] (Y X, row by row; Z Y X of a volume); labels are an int[] of that kind. `read_declaration` is pure.
 """
 
 from . import kernels
@@ -19,6 +19,7 @@ METHODS = {
     },
     "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
 }
+VOLUMES = ("borders",)  # the methods whose objects go through slices with "volume": true
 SPEC_STEPS = ("stardist_postprocessing", "cellpose_flow_dynamics")
 
 
@@ -36,7 +37,7 @@ def read_declaration(rdf, outputs, model):
     Returns
     -------
     dict or None
-        "method", "outputs", and each parameter of the method.
+        "method", "outputs", "volume", and each parameter of the method.
     """
     config = rdf.get("config") or {}
     said = (config.get("zooferry") or {}).get("instances")
@@ -49,12 +50,14 @@ def read_declaration(rdf, outputs, model):
     names = said.get("outputs")
     if not isinstance(names, list) or not names or [name for name in names if name not in outputs]:
         raise ZooferryError(words + "the outputs %s; allowed: a list of some of %s" % (names, ", ".join(outputs)))
-    result = dict(METHODS[method])
+    result = dict(METHODS[method], volume=False)
     unknown = [key for key in said if key not in result and key not in ("method", "outputs")]
     if unknown:
         allowed = ", ".join(sorted(result))
         raise ZooferryError(words + "the parameter %s of %s; allowed: %s" % (unknown[0], method, allowed))
     result.update(said)
+    if result["volume"] and method not in VOLUMES:
+        raise UnsupportedError(words + "volumes of %s, which do not run in ImageJ yet: use zooferry predict" % method)
     return result
 
 
@@ -118,18 +121,20 @@ def made_by(model):
         dict(tensor, sizes=tensor["own_sizes"], channels=1) if tensor.get("labels") else tensor
         for tensor in model["outputs"]
     ]
-    if model["instances"] is None:
+    declared = model["instances"]
+    if declared is None:
         return outputs
-    sizes = dict((name, {"ratio": 1.0, "offset": 0}) for name in ("y", "x"))
-    axes = ["batch", "channel", "y", "x"]
+    depth = ["z"] if [tensor for tensor in outputs if "z" in tensor["axes"]] else []
+    sizes = dict((name, {"ratio": 1.0, "offset": 0}) for name in depth + ["y", "x"])
     labels = {
         "id": "labels",
-        "axes": axes,
+        "axes": ["batch", "channel"] + depth + ["y", "x"],
         "channels": 1,
         "steps": [],
         "dtype": "int32",
         "sizes": sizes,
         "labels": True,
+        "volume": declared["volume"],
     }
     return outputs + [labels]
 
@@ -139,49 +144,49 @@ def _require(right, words, wanted, came):
         raise ZooferryError("%stakes %s; its output has %d" % (words, wanted, came))
 
 
-def decode(declaration, planes, height, width, shape=None):
+def decode(declaration, heads, size, shape=None):
     """Labels of one image.
 
     Parameters
     ----------
     declaration : dict
         See `read_declaration`.
-    planes : list of float[]
-        The heads, in the order that the method takes.
-    height, width : int
-        Of the heads.
-    shape : (int, int), optional
-        Height and width of the labels of star-convex polygons; by default those of the heads times the grid.
+    heads : list of float[]
+        In the order that the method takes.
+    size : list of int
+        Height and width of the heads; of a volume depth, height, width.
+    shape : list of int, optional
+        Sizes of the labels of star-convex polygons; by default those of the heads times the grid.
 
     Returns
     -------
-    (int[], int, int)
-        Labels, their height and width.
+    (int[], list of int)
+        Labels and their sizes.
     """
-    method, count = declaration["method"], len(planes)
+    method, count = declaration["method"], len(heads)
     words = "decoding of %s " % method
     if method == "star_convex":
         _require(count >= 4, words, "at least 4 channels, probability and distances", count)
-        return _star_convex(declaration, planes, height, width, shape)
+        return _star_convex(declaration, heads, size, shape)
     _require(count == 3, words, "3 channels", count)
-    heads = _planes(planes)
+    arrays = _planes(heads)
     if method == "flows":
         thresholds = _array([declaration[key] for key in ("prob_thresh", "flow_thresh", "largest")], "d")
         numbers = _array([declaration["min_size"], declaration["steps"], int(declaration["renumber"])], "i")
-        kernel = kernels.load("flows", "regions")
-        return kernel.labels(heads, height, width, thresholds, numbers), height, width
+        return kernels.load("flows", "regions").labels(arrays, size[0], size[1], thresholds, numbers), size
     settings = [declaration[key] for key in ("threshold", "min_size", "grow")]
-    return kernels.load("regions").ofClasses(heads, height, width, *settings), height, width
+    sizes = _array([1] * (3 - len(size)) + list(size), "i")
+    return kernels.load("regions").ofClasses(arrays, sizes, *settings), size
 
 
-def _star_convex(declaration, planes, height, width, shape):
+def _star_convex(declaration, heads, size, shape):
     grid, border = declaration["grid"], declaration["border"]
-    rows, columns = shape or (height * grid[0], width * grid[1])
+    shape = shape or [n * g for n, g in zip(size, grid)]
     sides = list(border[0]) + list(border[1]) if hasattr(border, "__len__") else [border] * 4
-    size = _array([height, width, grid[0], grid[1], rows, columns], "i")
+    sizes = _array(list(size) + list(grid) + list(shape), "i")
     thresholds = _array([declaration["prob_thresh"], declaration["nms_thresh"]], "d")
     kernel = kernels.load("star_convex")
-    return kernel.labels(planes[0], _planes(planes[1:]), size, _array(sides, "i"), thresholds), rows, columns
+    return kernel.labels(heads[0], _planes(heads[1:]), sizes, _array(sides, "i"), thresholds), shape
 
 
 def _array(values, kind):

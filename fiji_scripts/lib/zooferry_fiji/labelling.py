@@ -4,6 +4,9 @@ Planes are FloatProcessors [channel][depth]; 32 bit hold whole numbers up to 16,
 """
 
 from ij.process import FloatProcessor
+from jarray import zeros
+from java.lang import System
+from java.util import Arrays
 
 from . import grid, instances
 
@@ -29,18 +32,37 @@ def finished(model, plan, volumes):
         return made
     by_id = dict(zip([tensor["id"] for tensor in model["outputs"]], made))
     heads = [plane for name in declaration["outputs"] for plane in by_id[name]]
-    shape = (plan.lengths["y"], plan.lengths["x"])
-    return made + [decoded(declaration, heads, shape)]
+    names = ["z", "y", "x"] if declaration["volume"] and "z" in plan.lengths else ["y", "x"]
+    return made + [decoded(declaration, heads, [plan.lengths[name] for name in names])]
 
 
 def decoded(declaration, planes, shape=None):
-    """Heads [channel][depth] as labels [0][depth]."""
+    """Heads [channel][depth] as labels [0][depth]; `shape` is that of the labels, (Z) Y X."""
+    if declaration.get("volume"):
+        return [_of_volume(declaration, planes, shape)]
     result = []
     for heads in zip(*planes):
         arrays = [plane.getPixels() for plane in heads]
-        labels, height, width = instances.decode(declaration, arrays, heads[0].getHeight(), heads[0].getWidth(), shape)
-        result.append(FloatProcessor(width, height, labels))
+        labels, size = instances.decode(declaration, arrays, [heads[0].getHeight(), heads[0].getWidth()], shape)
+        result.append(FloatProcessor(size[1], size[0], labels))
     return [result]
+
+
+def _of_volume(declaration, planes, shape):
+    first = planes[0][0]
+    size = [len(planes[0]), first.getHeight(), first.getWidth()]
+    labels, size = instances.decode(declaration, [_joined(slices) for slices in planes], size, shape)
+    area = size[1] * size[2]
+    parts = [Arrays.copyOfRange(labels, z * area, (z + 1) * area) for z in range(size[0])]
+    return [FloatProcessor(size[2], size[1], part) for part in parts]
+
+
+def _joined(slices):
+    area = slices[0].getPixelCount()
+    result = zeros(area * len(slices), "f")
+    for z, plane in enumerate(slices):
+        System.arraycopy(plane.getPixels(), 0, result, z * area, area)
+    return result
 
 
 def _cut(tensor, plan, planes):

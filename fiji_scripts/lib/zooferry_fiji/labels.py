@@ -20,7 +20,7 @@ LARGEST_16_BIT = 65535
 GOLDEN = 0.6180339887  # of the colour circle from one label to the next: neighbours in number differ most
 
 
-def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
+def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True, volume=False):
     """Turn planes of whole numbers into a label image, and measure it.
 
     Parameters
@@ -39,13 +39,15 @@ def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
         Path of a CSV file, or "show".
     unique : bool
         Whether the objects of later planes go on with the numbers of the earlier ones.
+    volume : bool
+        Whether objects go through slices: then only those of later frames go on.
 
     Returns
     -------
     ResultsTable or None
         One row per object and plane.
     """
-    planes, highest = _numbered(image, unique)
+    planes, highest = _numbered(image, unique, image.getNSlices() if volume else 1)
     _set_planes(image, planes, highest <= LARGEST_16_BIT)
     colour(image, highest)
     if not (overlay or roi_zip or table):
@@ -65,14 +67,14 @@ def finish(image, source, overlay=False, roi_zip=None, table=None, unique=True):
     return rows
 
 
-def _numbered(image, unique):
-    # float[] of each plane, and the highest label
-    stack, kernel, planes, highest, last = image.getStack(), kernels.load("regions"), [], 0, 0
-    for index in range(1, stack.getSize() + 1):
-        plane = stack.getProcessor(index)
+def _numbered(image, unique, together):
+    # float[] of each plane, and the highest label; `together` planes after each other share their numbers
+    stack, kernel, planes, highest, base = image.getStack(), kernels.load("regions"), [], 0, 0
+    for index in range(stack.getSize()):
+        plane = stack.getProcessor(index + 1)
         planes.append((plane if plane.getBitDepth() == 32 else plane.convertToFloatProcessor()).getPixels())
-        last = kernel.shift(planes[-1], last if unique else 0)
-        highest = max(highest, last)
+        base = highest if unique and index % together == 0 else base
+        highest = max(highest, kernel.shift(planes[-1], base))
     return planes, highest
 
 

@@ -1,6 +1,6 @@
 import groovy.transform.CompileStatic
 
-/** Small things that label images (Y X, row by row) need; the same numbers as zooferry/instances. */
+/** Small things that label images ((Z) Y X, row by row) need; the same numbers as zooferry/instances. */
 @CompileStatic
 class Regions {
 
@@ -57,8 +57,8 @@ class Regions {
         return result
     }
 
-    /** Objects of pixels that touch along an axis, in the order in which Y, then X, meets them. */
-    public static int[] components(boolean[] mask, int height, int width) {
+    /** Objects of pixels that touch along an axis, in the order in which Z, Y, X meet them; size: depth, height, width. */
+    public static int[] components(boolean[] mask, int[] size) {
         int[] labels = new int[mask.length], waiting = new int[mask.length]
         int count = 0
         for (int start = 0; start < mask.length; start++) {
@@ -71,9 +71,9 @@ class Regions {
             int waits = 1
             while (waits > 0) {
                 waits = waits - 1
-                int place = waiting[waits], y = place.intdiv(width).intValue(), x = place % width
-                for (int side = 0; side < 4; side++) {
-                    int near = neighbour(place, y, x, side, height, width)
+                int place = waiting[waits]
+                for (int side = 0; side < 6; side++) {
+                    int near = neighbour(place, side, size)
                     if (near >= 0 && mask[near] && labels[near] == 0) {
                         labels[near] = count
                         waiting[waits] = near
@@ -85,28 +85,35 @@ class Regions {
         return labels
     }
 
-    /** Up, down, left, right; -1 beyond the edge. */
-    private static int neighbour(int place, int y, int x, int side, int height, int width) {
-        if (side == 0) {
-            return y > 0 ? place - width : -1
+    /** Below, above, up, down, left, right; -1 beyond the edge. */
+    private static int neighbour(int place, int side, int[] size) {
+        int width = size[2], plane = size[1] * width
+        if (side < 2) {
+            int z = place.intdiv(plane).intValue()
+            return side == 0 ? (z > 0 ? place - plane : -1) : (z < size[0] - 1 ? place + plane : -1)
         }
-        if (side == 1) {
-            return y < height - 1 ? place + width : -1
+        if (side < 4) {
+            int y = (place % plane).intdiv(width).intValue()
+            return side == 2 ? (y > 0 ? place - width : -1) : (y < size[1] - 1 ? place + width : -1)
         }
-        if (side == 2) {
-            return x > 0 ? place - 1 : -1
-        }
-        return x < width - 1 ? place + 1 : -1
+        int x = place % width
+        return side == 4 ? (x > 0 ? place - 1 : -1) : (x < width - 1 ? place + 1 : -1)
     }
 
-    /** Border classes; see zooferry/instances/borders.py. `classes` are background, object, border. */
-    public static int[] ofClasses(float[][] classes, int height, int width, double threshold, int least, int grow) {
-        boolean[] mask = new boolean[height * width], border = new boolean[height * width]
-        for (int i = 0; i < mask.length; i++) {
+    /**
+     * Border classes; see zooferry/instances/borders.py.
+     *
+     * @param classes background, object, border, each (Z) Y X
+     * @param size depth, height, width; a plane has depth 1
+     */
+    public static int[] ofClasses(float[][] classes, int[] size, double threshold, int least, int grow) {
+        int length = size[0] * size[1] * size[2]
+        boolean[] mask = new boolean[length], border = new boolean[length]
+        for (int i = 0; i < length; i++) {
             mask[i] = classes[1][i] > (float) threshold
             border[i] = classes[2][i] > classes[0][i] && classes[2][i] >= classes[1][i]
         }
-        int[] labels = components(mask, height, width)
+        int[] labels = components(mask, size)
         if (least > 0) {
             int[] counts = sizes(labels)
             for (int i = 0; i < labels.length; i++) {
@@ -115,7 +122,7 @@ class Regions {
             labels = inOrder(labels)
         }
         for (int step = 0; step < grow; step++) {
-            int[] grown = grownOnce(labels, border, height, width)
+            int[] grown = grownOnce(labels, border, size)
             if (Arrays.equals(grown, labels)) {
                 break
             }
@@ -124,15 +131,14 @@ class Regions {
         return labels
     }
 
-    private static int[] grownOnce(int[] labels, boolean[] allowed, int height, int width) {
+    private static int[] grownOnce(int[] labels, boolean[] allowed, int[] size) {
         int[] result = labels.clone()
         for (int i = 0; i < labels.length; i++) {
             if (labels[i] != 0 || !allowed[i]) {
                 continue
             }
-            int y = i.intdiv(width).intValue(), x = i % width
-            for (int side = 0; side < 4 && result[i] == 0; side++) {
-                int near = neighbour(i, y, x, side, height, width)
+            for (int side = 0; side < 6 && result[i] == 0; side++) {
+                int near = neighbour(i, side, size)
                 result[i] = near < 0 ? 0 : labels[near]
             }
         }
@@ -179,7 +185,7 @@ class Regions {
                 outside[y * columns + x] = frame || labels[(box[0] + y - 1) * width + box[2] + x - 1] != label
             }
         }
-        int[] parts = components(outside, height, columns)   // the first one holds the frame
+        int[] parts = components(outside, [1, height, columns] as int[])   // the first one holds the frame
         for (int y = 1; y < height - 1; y++) {
             for (int x = 1; x < columns - 1; x++) {
                 if (parts[y * columns + x] != 1) {

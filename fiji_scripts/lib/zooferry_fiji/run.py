@@ -194,7 +194,8 @@ def _images(job, found):
         shown = {"channels": _source_channels(job, tensor), "region": job.region, "kind": kind}
         made.append(results.as_image(planes, source, title, ratios, shown))
         if tensor.get("labels"):
-            labels.finish(made[-1], source, **labels.extras(job.settings, tensor["id"] if several else ""))
+            more = labels.extras(job.settings, tensor["id"] if several else "")
+            labels.finish(made[-1], source, volume=tensor.get("volume", False), **more)
     return made
 
 
