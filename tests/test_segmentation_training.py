@@ -31,7 +31,7 @@ from zooferry.packager import package_run
 from zooferry.prediction import predict_outputs
 from zooferry.run_folder import read_run
 from zooferry.runs import train_method
-from zooferry.segmentation_augmentation import Symmetry, enlarge_some, vary_greys
+from zooferry.segmentation_augmentation import enlarge_some, vary_greys
 from zooferry.segmentation_training import mean_precision
 from zooferry.trained import open_run
 
@@ -87,26 +87,6 @@ def test_border_classes_by_head() -> None:
     assert classes[1].tolist() == [0, 2, 1, 1, 2, 2, 1, 1, 2]
 
 
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("flip", [False, True])
-def test_flows_turn_with_the_image(turns: int, flip: bool) -> None:
-    labels = np.zeros((1, 1, 24, 24), np.int32)
-    labels[0, 0, 3:14, 5:12], labels[0, 0, 15:22, 2:13] = 1, 2  # odd sides: one pixel is in the middle
-    symmetry = Symmetry(turns, flip, False)
-    expected = flows_of_labels(symmetry.of(labels)[0, 0])
-    turned = symmetry.of_vectors(flows_of_labels(labels[0, 0])[np.newaxis])
-    other = np.abs(turned[0] - expected).max(axis=0) > 1e-9
-    assert np.count_nonzero(other) <= 2  # in the very middle the heat has no slope but that of rounding
-    assert np.count_nonzero(expected) > 200
-
-
-def test_vectors_of_volumes_turn_in_planes_and_flip_along_z() -> None:
-    vectors = np.zeros((1, 3, 2, 4, 4))
-    vectors[0, :, 0, 0, 0] = 1, 2, 3
-    turned = Symmetry(1, False, True).of_vectors(vectors)
-    assert turned[0, :, 1, 3, 0].tolist() == [-1, -3, 2]
-
-
 @pytest.mark.parametrize("zoom", [1.0, 2.0])
 def test_patches_are_enlarged_alike(zoom: float) -> None:
     steps = np.broadcast_to(np.arange(32.0, dtype=np.float32), (2, 1, 32, 32))
@@ -147,12 +127,23 @@ class Fixed(torch.nn.Module):
 def test_the_loss_of_flows_is_that_of_cellpose() -> None:
     """5 x vectors: half of their mean squared error, and the cross-entropy (cellpose 3.1.1.3, train._loss_fn_seg)."""
     rng = np.random.default_rng(0)
-    flow, logit, wanted = rng.normal(size=(1, 2, 8, 8)), rng.normal(size=(1, 1, 8, 8)), rng.normal(size=(1, 3, 8, 8))
-    wanted[:, 2] = wanted[:, 2] > 0
-    arrays = (np.zeros((1, 1, 8, 8), np.float32), wanted.astype(np.float32))
-    loss = flows.loss(Fixed(flow, logit), arrays, flows.FlowSettings(), rng)
-    entropy = np.mean(np.log1p(np.exp(logit[:, 0])) - wanted[:, 2] * logit[:, 0])
-    assert loss.item() == pytest.approx(np.mean((flow - 5 * wanted[:, :2]) ** 2) / 2 + entropy, rel=1e-5)
+    flow, logit = rng.normal(size=(1, 2, 8, 8)), rng.normal(size=(1, 1, 8, 8))
+    labels = np.zeros((1, 1, 8, 8), np.float32)
+    labels[0, 0, 1:4, 2:7], labels[0, 0, 5:8, :3] = 1, 2
+    loss = flows.loss(Fixed(flow, logit), (np.zeros_like(labels), labels), flows.FlowSettings(), rng)
+    entropy = np.mean(np.log1p(np.exp(logit)) - (labels > 0) * logit)
+    wanted = 5 * flows_of_labels(labels[0, 0].astype(int))
+    assert loss.item() == pytest.approx(np.mean((flow[0] - wanted) ** 2) / 2 + entropy, rel=1e-5)
+
+
+def test_what_a_patch_cuts_off_is_learnt_like_what_the_image_cuts_off() -> None:
+    labels = np.zeros((1, 1, 16, 16), np.float32)
+    labels[..., 4:12, 2:14] = 1
+    settings, none = flows.FlowSettings(), np.random.default_rng(0)
+    cut = np.ascontiguousarray(labels[..., 8:])
+    wanted = 5 * flows_of_labels(cut[0, 0].astype(int))[np.newaxis]
+    certain = np.where(cut > 0, 50.0, -50.0)
+    assert flows.loss(Fixed(wanted, certain), (cut, cut), settings, none).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_border_weighs_more() -> None:

@@ -1,4 +1,4 @@
-"""Patches of objects varied: symmetries that turn vectors too, sizes, intensities, noise."""
+"""Patches of objects varied: symmetries, sizes, intensities, noise."""
 
 from __future__ import annotations
 
@@ -21,18 +21,6 @@ class Symmetry:
         axes = (-1,) * self.flip_x + (-3,) * (self.flip_z and array.ndim == 5)
         turned: np.ndarray = np.flip(np.rot90(array, self.turns, (-2, -1)), axes)
         return np.ascontiguousarray(turned)
-
-    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
-        """A field of vectors, B dims (Z) Y X, whose channels point along (z), y, x: turned with the image."""
-        turned = self.of(vectors)
-        along = list(np.moveaxis(turned, 1, 0))
-        for _ in range(self.turns):
-            along[-2], along[-1] = -along[-1], along[-2]
-        if self.flip_x:
-            along[-1] = -along[-1]
-        if self.flip_z and len(along) == 3:
-            along[0] = -along[0]
-        return np.stack(along, axis=1)
 
 
 def draw_symmetry(rng: np.random.Generator) -> Symmetry:

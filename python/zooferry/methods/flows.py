@@ -64,14 +64,13 @@ def scalings(settings: FlowSettings, images: Sequence[np.ndarray], axes: tuple[s
 
 
 def targets(labels: np.ndarray, settings: FlowSettings) -> np.ndarray:  # noqa: ARG001
-    """Unit vectors along Y and X, and 1 inside of objects, float32 3 Y X, from labels Y X."""
-    inside = (labels > 0)[np.newaxis]
-    return np.concatenate([flows_of_labels(labels), inside]).astype(np.float32)
+    """The labels themselves, float32 1 Y X: an object that a patch cuts off is learnt like one at an image's edge."""
+    return labels[np.newaxis].astype(np.float32)
 
 
 def augment(arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """See :func:`zooferry.methods.segmentation.varied`."""
-    return varied(arrays, settings, rng, vectors=arrays[1].shape[1] - 1)
+    return varied(arrays, settings, rng)
 
 
 def build_network(settings: FlowSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
@@ -87,11 +86,11 @@ def loss(
     rng: np.random.Generator,  # noqa: ARG001
 ) -> torch.Tensor:
     """Squared error of the flows (as vectors of length 5) and cross-entropy of being inside, as in cellpose 3.1."""
-    images, wanted = (as_tensor(a, network) for a in arrays)
-    flow, logit = network(images)
-    dims = flow.shape[1]
-    error = torch.nn.functional.mse_loss(flow, SCALE * wanted[:, :dims])
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logit, wanted[:, dims:])
+    images, labels = arrays
+    wanted = SCALE * np.stack([flows_of_labels(sample[0].astype(np.int64)) for sample in labels])
+    flow, logit = network(as_tensor(images, network))
+    error = torch.nn.functional.mse_loss(flow, as_tensor(wanted.astype(np.float32), network))
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logit, as_tensor(np.sign(labels), network))
     return settings.flow_weight / (2 * SCALE) * error + entropy
 
 

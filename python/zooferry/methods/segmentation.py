@@ -101,22 +101,14 @@ def varied(
     arrays: Sequence[np.ndarray],
     settings: SegmentationSettings,
     rng: np.random.Generator,
-    *,
-    vectors: int = 0,
 ) -> tuple[np.ndarray, ...]:
-    """Patches and targets, both B C (Z) Y X, enlarged, turned, flipped, and the patches in other intensities.
-
-    The first `vectors` channels of the targets are a field that turns with the image.
-    """
+    """Patches and targets, both B C (Z) Y X, enlarged, turned, flipped, and the patches in other intensities."""
     if not settings.augment:
         return tuple(arrays)
     images, targets = enlarge_some(arrays, rng, zoom=settings.zoom, nearest=(False, True))
     symmetry = draw_symmetry(rng)
-    turned = symmetry.of(targets[:, vectors:])
-    if vectors:
-        turned = np.concatenate([symmetry.of_vectors(targets[:, :vectors]), turned], axis=1)
     images = symmetry.of(images)
-    return vary_greys(images, rng, spread=settings.intensity, noise=settings.noise), turned
+    return vary_greys(images, rng, spread=settings.intensity, noise=settings.noise), symmetry.of(targets)
 
 
 def foreground(settings: SegmentationSettings) -> float:  # noqa: ARG001

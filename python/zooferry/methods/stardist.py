@@ -42,6 +42,7 @@ class StarDistSettings(SegmentationSettings):
     """
 
     patch: int = 128
+    clip: float = 1.0
     rays: int = 32
     grid: int = 2
     distance_weight: float = 0.2
@@ -71,8 +72,8 @@ def scalings(settings: StarDistSettings, images: Sequence[np.ndarray], axes: tup
 
 
 def targets(labels: np.ndarray, settings: StarDistSettings) -> np.ndarray:  # noqa: ARG001
-    """The labels themselves and the probability, float32 2 Y X, from labels Y X; rays are drawn in patches."""
-    return np.stack([labels.astype(np.float32), object_probability(labels)])
+    """The labels themselves, float32 1 Y X: an object that a patch cuts off is learnt like one at an image's edge."""
+    return labels[np.newaxis].astype(np.float32)
 
 
 def augment(
@@ -110,10 +111,10 @@ def loss(
     """Cross-entropy of the probability and error of the distances (Schmidt 2018, equation 1)."""
     images, labels = arrays
     grid = (settings.grid,) * (images.ndim - 2)
-    rays = plane_rays(settings.rays)
-    wanted = np.stack([star_distances(sample[0].astype(np.int64), rays, grid=grid) for sample in labels])
-    on_grid = (slice(None), slice(1, 2), *[slice(None, None, g) for g in grid])
-    prob, distances = as_tensor(labels[on_grid], network), as_tensor(wanted, network)
+    rays, on_grid = plane_rays(settings.rays), (..., *[slice(None, None, g) for g in grid])
+    objects = labels[:, 0].astype(np.int64)
+    prob = as_tensor(np.stack([object_probability(sample)[on_grid] for sample in objects])[:, np.newaxis], network)
+    distances = as_tensor(np.stack([star_distances(sample, rays, grid=grid) for sample in objects]), network)
     logit, found = network(as_tensor(images, network), bare=True)
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logit, prob)
     return entropy + settings.distance_weight * distance_error(found, distances, prob, settings.background_weight)
@@ -139,4 +140,4 @@ def distance_error(
 def decoding(settings: StarDistSettings, dims: int) -> Decoding:
     """Greedy suppression of polygons."""
     tuned = {"prob_thresh": PROBABILITIES, "nms_thresh": OVERLAPS}
-    return Decoding("star_convex", ("prob", "dist"), {"grid": [settings.grid] * dims}, tuned)
+    return Decoding("star_convex", ("prob", "dist"), {"grid": [settings.grid] * dims, "border": 0}, tuned)
