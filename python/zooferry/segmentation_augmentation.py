@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ENLARGED = 0.5  # part of the batches: the others keep the sharpness of the images
+
 
 @dataclass(frozen=True)
 class Symmetry:
@@ -55,7 +57,7 @@ def vary_greys(patches: np.ndarray, rng: np.random.Generator, *, spread: float, 
 def enlarge_some(
     arrays: Sequence[np.ndarray], rng: np.random.Generator, *, zoom: float, nearest: Sequence[bool]
 ) -> tuple[np.ndarray, ...]:
-    """A window of the patches enlarged to their size in y and x, by a factor from 1 to `zoom` for the whole batch.
+    """A window of the patches enlarged to their size in y and x, by a factor from 1 to `zoom` for half of the batches.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def enlarge_some(
     nearest : sequence of bool
         Which of the arrays hold numbers that must not be mixed; the others are interpolated linearly.
     """
-    factor = rng.uniform(1, zoom)
+    factor = rng.uniform(1, zoom) if rng.random() < ENLARGED else 1.0
     shape = arrays[0].shape
     wanted = [round(n / factor) for n in shape[-2:]]
     corners = [int(rng.integers(0, n - w + 1)) for n, w in zip(shape[-2:], wanted, strict=True)]
