@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zooferry import __version__
 from zooferry.cli_degrade import add_degrade
 from zooferry.cli_fiji import add_fiji
+from zooferry.cli_labels import add_labels
 from zooferry.cli_train import add_learning_curve, add_train
 from zooferry.errors import ZooferryError
 
@@ -59,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, _add_predict):
         add(commands)
-    for add in (_add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
+    for add in (add_labels, _add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 

@@ -54,7 +54,7 @@ def overlay(image: ScoredImage, candidate: str) -> Overlay:
     right = [predicted for _, predicted, _ in pairs]
     known = [true for true, _, _ in pairs]
     grey, true, seen = (_larger(_plane(a, image.true)) for a in (image.image, image.true, found))
-    picture = _coloured(grey)
+    picture = coloured(grey)
     kinds = {
         "FN": np.where(np.isin(true, known), 0, true),
         "TP": np.where(np.isin(seen, right), seen, 0),
@@ -73,7 +73,7 @@ def overlay(image: ScoredImage, candidate: str) -> Overlay:
 def _plain(image: ScoredImage) -> Overlay:
     """The image with the outlines of the true labels."""
     grey, true = (_larger(_plane(a, image.true)) for a in (image.image, image.true))
-    picture = _coloured(grey)
+    picture = coloured(grey)
     picture[outlines(true)] = (255, 255, 255)
     return Overlay("image and true labels", "", _png(picture), picture.shape[1], picture.shape[0])
 
@@ -94,7 +94,7 @@ def _larger(plane: np.ndarray) -> np.ndarray:
     return np.repeat(np.repeat(plane, twice, axis=0), twice, axis=1)
 
 
-def _coloured(grey: np.ndarray) -> np.ndarray:
+def coloured(grey: np.ndarray) -> np.ndarray:
     """uint8 Y X 3, between the percentiles 1 and 99.8."""
     low, high = np.percentile(grey, (1, 99.8))
     scaled = np.clip((grey.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1) ** 0.7
