@@ -29,7 +29,9 @@ class SegmentationSettings(Settings):
     noise : float
         With `augment`: largest standard deviation of the noise that is added to patches, in normalised units.
     zoom : float
-        With `augment`: patches are enlarged by a factor from 1 to this in y and x.
+        With `augment`: half of the batches are enlarged by a factor from 1 to this in y and x.
+    widest : int
+        Most feature channels of a level, for small packages; 0 is no limit.
     """
 
     patch: int = 128
@@ -43,6 +45,7 @@ class SegmentationSettings(Settings):
     high: float = 99.8
     noise: float = 0.05
     zoom: float = 1.25
+    widest: int = 0
 
     def __post_init__(self) -> None:
         """See :class:`Settings`."""
@@ -51,6 +54,7 @@ class SegmentationSettings(Settings):
         self._require("high", self.high <= 100, "more than low, up to 100")
         self._require("noise", 0 <= self.noise <= 10, "0 to 10")
         self._require("zoom", 1 <= self.zoom <= 4, "1 to 4")
+        self._require("widest", 0 <= self.widest <= 4096, "0 to 4096")
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def network_arguments(
     """Arguments of the U-Nets of :mod:`zooferry.networks.segmentation` on the image's own grid."""
     return {
         "dims": dims, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
-        "kernel": settings.kernel,
+        "kernel": settings.kernel, "widest": settings.widest,
     }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def network_arguments(
     """Arguments of :class:`~zooferry.networks.segmentation.StarUNet`."""
     return {
         "rays": settings.rays, "dims": dims, "in_channels": in_channels, "width": settings.width,
-        "depth": settings.depth, "kernel": settings.kernel, "grid": settings.grid,
+        "depth": settings.depth, "kernel": settings.kernel, "grid": settings.grid, "widest": settings.widest,
     }  # fmt: skip
 
 

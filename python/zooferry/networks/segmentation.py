@@ -37,6 +37,8 @@ class SegmentationUNet(nn.Module):
     grid : int
         Pixels of the image between neighbours of the output, a power of 2: as many levels come first, with half as
         many channels each, and are left out on the way up.
+    widest : int
+        Most feature channels of a level; 0 is no limit.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class SegmentationUNet(nn.Module):
         depth: int = 3,
         kernel: int = 3,
         grid: int = 1,
+        widest: int = 0,
     ) -> None:
         super().__init__()
         self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
-        widths = [width * 2**level for level in range(depth + 1)]
+        widths = _widths(width, depth, widest)
         self.coarser = nn.ModuleList()
         before = in_channels
         for level in reversed(range(grid.bit_length() - 1)):
@@ -164,13 +167,21 @@ class FlowUNet(nn.Module):
     dims : int
         Spatial axes; there is one flow along each.
     in_channels : int
-    width, depth, kernel : int
-        See :class:`SegmentationUNet`; the deepest level has `width` * 2**`depth` channels.
+    width, depth, kernel, widest : int
+        See :class:`SegmentationUNet`; here the deepest level has `width` * 2**`depth` channels, or `widest`.
     """
 
-    def __init__(self, dims: int = 2, in_channels: int = 1, width: int = 32, depth: int = 3, kernel: int = 3) -> None:
+    def __init__(
+        self,
+        dims: int = 2,
+        in_channels: int = 1,
+        width: int = 32,
+        depth: int = 3,
+        kernel: int = 3,
+        widest: int = 0,
+    ) -> None:
         super().__init__()
-        widths = [width * 2**level for level in range(depth + 1)]
+        widths = _widths(width, depth, widest)
         self.flows = dims
         self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
@@ -240,6 +251,10 @@ class _Residual(nn.Module):
         for _ in range(features.dim() - 2):
             shift = shift.unsqueeze(-1)
         return features + shift
+
+
+def _widths(width: int, depth: int, widest: int) -> list[int]:
+    return [min(width * 2**level, widest or width * 2**level) for level in range(depth + 1)]
 
 
 def _normalised(dims: int, channels: tuple[int, int], kernel: int, rectified: bool = True) -> nn.Sequential:
