@@ -111,7 +111,7 @@ def loss(
     """Cross-entropy of the probability and error of the distances (Schmidt 2018, equation 1)."""
     images, labels = arrays
     grid = (settings.grid,) * (images.ndim - 2)
-    rays, on_grid = plane_rays(settings.rays), (..., *[slice(None, None, g) for g in grid])
+    rays, on_grid = plane_rays(settings.rays), tuple(slice(None, None, g) for g in grid)
     objects = labels[:, 0].astype(np.int64)
     prob = as_tensor(np.stack([object_probability(sample)[on_grid] for sample in objects])[:, np.newaxis], network)
     distances = as_tensor(np.stack([star_distances(sample, rays, grid=grid) for sample in objects]), network)
