@@ -19,10 +19,10 @@ from zooferry.methods.segmentation import (
     SegmentationSettings,
     head,
     image_operations,
-    network_arguments,
     varied,
 )
 from zooferry.methods.segmentation import foreground as foreground
+from zooferry.methods.segmentation import network_arguments as unet_arguments
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import FlowUNet
 
@@ -37,18 +37,23 @@ class FlowSettings(SegmentationSettings):
     ----------
     flow_weight : float
         Of the flows' squared error (of vectors of length 5) beside the cross-entropy, as `flow_weight` / 5 of it.
-    whole_images : bool
-        Run the network on whole images: its style is that of the image, and a tile has another one.
+    style : bool
+        The network adds the style of the whole image to its features; then it is not run in tiles.
     """
 
     width: int = 16
     flow_weight: float = 5.0
-    whole_images: bool = True
+    style: bool = True
 
     def __post_init__(self) -> None:
         """See :class:`SegmentationSettings`."""
         super().__post_init__()
         self._require("flow_weight", 0 < self.flow_weight <= 1000, "above 0, to 1000")
+
+    @property
+    def whole_images(self) -> bool:
+        """Whether the network is run on whole images alone: a tile has another style."""
+        return self.style
 
 
 SETTINGS = FlowSettings
@@ -77,6 +82,11 @@ def build_network(settings: FlowSettings, dims: int, in_channels: int, out_chann
     """A fresh network."""
     network = FlowUNet(**network_arguments(settings, dims, in_channels, out_channels))  # type: ignore[arg-type]
     return fitting_layout(network, dims)
+
+
+def network_arguments(settings: FlowSettings, dims: int, in_channels: int, out_channels: int) -> dict[str, object]:
+    """Arguments of :class:`~zooferry.networks.segmentation.FlowUNet`."""
+    return {**unet_arguments(settings, dims, in_channels, out_channels), "style": settings.style}
 
 
 def loss(

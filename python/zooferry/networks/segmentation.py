@@ -160,7 +160,8 @@ class FlowUNet(nn.Module):
 
     Every level has four convolutions, each after batch normalisation and a rectifier, with two residual connections.
     The mean of the deepest features over the image, scaled to length 1, is the style; it is added to the features of
-    every level on the way up by a linear map. So a tile has another style than its image.
+    every level on the way up by a linear map. So a tile has another style than its image; without style it has the same
+    flows.
 
     Parameters
     ----------
@@ -169,6 +170,8 @@ class FlowUNet(nn.Module):
     in_channels : int
     width, depth, kernel, widest : int
         See :class:`SegmentationUNet`; here the deepest level has `width` * 2**`depth` channels, or `widest`.
+    style : bool
+        Whether there is one.
     """
 
     def __init__(
@@ -179,16 +182,18 @@ class FlowUNet(nn.Module):
         depth: int = 3,
         kernel: int = 3,
         widest: int = 0,
+        style: bool = True,
     ) -> None:
         super().__init__()
         widths = _widths(width, depth, widest)
+        self.styled = style
         self.flows = dims
         self.pool = (nn.MaxPool2d if dims == 2 else nn.MaxPool3d)(2)
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
         pairs = itertools.pairwise((in_channels, *widths))
         self.down = nn.ModuleList([_Residual(dims, pair, kernel) for pair in pairs])
         ups = [(widths[-1], widths[-1]), *itertools.pairwise(reversed(widths))]
-        self.up = nn.ModuleList([_Residual(dims, pair, kernel, style=widths[-1]) for pair in ups])
+        self.up = nn.ModuleList([_Residual(dims, pair, kernel, style=widths[-1] if style else 0) for pair in ups])
         self.last = _normalised(dims, (width, dims + 1), 1)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,12 +203,16 @@ class FlowUNet(nn.Module):
         for block in self.down:
             features = block(self.pool(features) if skipped else features)
             skipped.append(features)
-        style = features.flatten(2).mean(dim=2)
-        style = style / (style.square().sum(dim=1, keepdim=True) + 1e-12).sqrt()
+        style = self.style_of(features) if self.styled else None
         for number, block in enumerate(self.up):
             features = block(self.grow(features) if number else features, skipped.pop(), style)
         found = self.last(features)
         return found[:, : self.flows], found[:, self.flows :]
+
+    def style_of(self, features: torch.Tensor) -> torch.Tensor:
+        """B C of length 1, from the deepest features B C (Z) Y X."""
+        means = features.flatten(2).mean(dim=2)
+        return means / (means.square().sum(dim=1, keepdim=True) + 1e-12).sqrt()
 
 
 class OneHeadStarUNet(StarUNet):
