@@ -193,6 +193,7 @@ NETWORKS = [
     (DenoiSegUNet, {"depth": 2}),
     (BorderUNet, {"depth": 2}), (BorderUNet, {"depth": 1, "dims": 3}), (StarUNet, {"depth": 1, "grid": 2, "rays": 5}),
     (StarUNet, {"depth": 2, "grid": 1, "rays": 5}), (StarUNet, {"depth": 1, "grid": 4, "rays": 5}),
+    (FlowUNet, {"depth": 2, "style": False}), (FlowUNet, {"depth": 1, "style": False, "widest": 6}),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from zooferry import foreign
-from zooferry.networks import rcan, segmentation, unet
+from zooferry.networks import rcan, segmentation, sequential, unet
 
 ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.UNet": unet.UNet,
@@ -32,6 +32,9 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "segmentation.FlowUNet": segmentation.FlowUNet,
     "segmentation.OneHeadStarUNet": segmentation.OneHeadStarUNet,
     "segmentation.OneHeadFlowUNet": segmentation.OneHeadFlowUNet,
+    "sequential.SequentialBorderUNet": sequential.SequentialBorderUNet,
+    "sequential.SequentialStarUNet": sequential.SequentialStarUNet,
+    "sequential.OneHeadSequentialStarUNet": sequential.OneHeadSequentialStarUNet,
 }
 
 
@@ -85,8 +88,12 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     if network["architecture"].startswith("rcan."):
         pixels = (rcan.step(arguments),) * dims, (rcan.halo(arguments),) * dims
         return Reach(*pixels, rcan.factors(arguments), exact=False)
+    if "denoiser" in arguments:
+        return _of_both(arguments, dims)
     depth, kernel = int(arguments["depth"]), int(arguments["kernel"])
     step, halo = unet_step(depth), unet_halo(depth, kernel)
+    if "style" in arguments:  # a residual U-Net
+        halo = unet_halo(depth, kernel, blocks=2)
     if "grid" in arguments:
         grid = int(arguments["grid"])
         before = sum((2 * (kernel // 2) + 1) * 2**level for level in range(grid.bit_length() - 1))
@@ -105,21 +112,33 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     return Reach((deep, step, step), (_rounded_up(far, deep), halo, halo), (factor, 1, 1), exact=True)
 
 
+def _of_both(arguments: Mapping[str, Any], dims: int) -> Reach:
+    """Of a denoiser and what follows it: see `zooferry.networks.sequential`."""
+    rest = {key: value for key, value in arguments.items() if key != "denoiser"}
+    first, second = (
+        reach({"architecture": "segmentation.SegmentationUNet", "arguments": part}, dims)
+        for part in (arguments["denoiser"], rest)
+    )
+    step = max(first.step[-1], second.step[-1])  # both are powers of 2
+    halo = _rounded_up(first.halo[-1] + second.halo[-1], step)
+    return Reach((step,) * dims, (halo,) * dims, second.factors, exact=True)
+
+
 def unet_step(depth: int) -> int:
     """Spatial sizes of a U-Net's input must be multiples of this many pixels."""
     return int(2**depth)
 
 
-def unet_halo(depth: int, kernel: int) -> int:
+def unet_halo(depth: int, kernel: int, blocks: int = 1) -> int:
     """Pixels around a pixel that can change it in a U-Net, rounded up to a multiple of the step.
 
     Two convolutions per level and direction reach ``2 * (kernel // 2)`` pixels of that level each, pooling reaches
-    one pixel more per level.
+    one pixel more per level. Residual U-Nets have two such `blocks`, and both directions at the bottom.
     """
-    reach = 2 * (kernel // 2)
+    reach = 2 * (kernel // 2) * blocks
     down = sum((reach + 1) * 2**level for level in range(depth))
     up = sum(reach * 2**level for level in range(depth))
-    return _rounded_up(down + reach * 2**depth + up, unet_step(depth))
+    return _rounded_up(down + blocks * reach * 2**depth + up, unet_step(depth))
 
 
 def _rounded_up(pixels: int, step: int) -> int:
