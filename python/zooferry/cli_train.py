@@ -34,10 +34,26 @@ def add_train(commands: Commands) -> None:
     p.add_argument("--images", type=Path, metavar="DIR", help="noisy images; none where a recipe draws them")
     p.add_argument("--labels", type=Path, metavar="DIR", help="label images of the same names, for segmentation")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
-    p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget")
+    p.add_argument("--seconds", type=float, metavar="N", help="wall-time budget (of each training of a schedule)")
+    _schedule(p)
     p.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     p.add_argument("--trust-code", action="store_true", help="let the code of another lab's network run, with --from")
     p.set_defaults(run=_train)
+
+
+def _schedule(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--schedule", metavar="NAME",
+        help="few label images, many noisy ones: baseline, sequential, finetune or finetune-sequential",
+    )  # fmt: skip
+    p.add_argument(
+        "--denoiser", type=Path, metavar="MODEL",
+        help="of the schedule: run or package (default: Noise2Void learns from all images first)",
+    )  # fmt: skip
+    p.add_argument(
+        "--denoiser-set", action="append", default=[], metavar="key=value", dest="denoiser_assignments",
+        help="a setting of that Noise2Void",
+    )  # fmt: skip
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -49,15 +65,31 @@ def _train(options: argparse.Namespace) -> int:
     from zooferry.runs import Task, carry_out
     from zooferry.transfer import open_parent
 
+    _refuse_without_schedule(options)
     parent = open_parent(options.parent, trust_code=options.trust_code) if options.parent else None
     task = Task(options.method, options.out, options.images, targets, values, parent)
-    progress = carry_out(task, seconds=options.seconds, resume=options.resume, say=say)
+    if options.schedule:
+        from zooferry.schedules import Plan, train_schedule
+
+        plan = Plan(options.schedule, options.denoiser, read_settings(None, options.denoiser_assignments))
+        progress = train_schedule(task, plan, seconds=options.seconds, resume=options.resume, say=say)
+    else:
+        progress = carry_out(task, seconds=options.seconds, resume=options.resume, say=say)
     if not progress.finished:
         say(f"stopped at step {progress.step}; go on with the same command and --resume")
         return 130
     say(f"finished: {progress.finished}; best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
     print(options.out)
     return 0
+
+
+def _refuse_without_schedule(options: argparse.Namespace) -> None:
+    if options.schedule and options.parent:
+        raise ZooferryError("a schedule starts from its denoiser; give that with --denoiser, and leave --from away")
+    if not options.schedule and (options.denoiser or options.denoiser_assignments):
+        raise ZooferryError("--denoiser is for a schedule; say which with --schedule NAME")
+    if options.denoiser and options.denoiser_assignments:
+        raise ZooferryError("--denoiser-set is for a denoiser that is trained; leave it or --denoiser away")
 
 
 def _partners(options: argparse.Namespace, *, needs_labels: bool) -> Path | None:

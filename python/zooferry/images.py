@@ -213,12 +213,22 @@ def match_pairs(images: Path, targets: Path) -> list[tuple[Path, Path]]:
     right = _by_stem(list_images(targets))
     lonely = [f"{images.name}/{p.name}" for s, p in left.items() if s not in right]
     lonely += [f"{targets.name}/{p.name}" for s, p in right.items() if s not in left]
+    _refuse_lonely(lonely, len(left) + len(right))
+    return [(left[s], right[s]) for s in left]
+
+
+def match_some(images: Path, targets: Path) -> list[tuple[Path, Path | None]]:
+    """As :func:`match_pairs`, but images may lack a partner, and have None."""
+    left = _by_stem(list_images(images))
+    right = _by_stem(list_images(targets))
+    _refuse_lonely([f"{targets.name}/{p.name}" for s, p in right.items() if s not in left], len(right))
+    return [(path, right.get(s)) for s, path in left.items()]
+
+
+def _refuse_lonely(lonely: Sequence[str], count: int) -> None:
     if lonely:
         shown = ", ".join(lonely[:10]) + (f" and {len(lonely) - 10} more" if len(lonely) > 10 else "")
-        raise ZooferryError(
-            f"{len(lonely)} of {len(left) + len(right)} files have no partner: {shown}; pairs must have the same name"
-        )
-    return [(left[s], right[s]) for s in left]
+        raise ZooferryError(f"{len(lonely)} of {count} files have no partner: {shown}; pairs must have the same name")
 
 
 def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:

@@ -85,13 +85,14 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
         name = network["architecture"].rpartition(".")[2]
         said = f"{name} of the model that training started from; see {network['code']['source']}"
         return {"architecture_type": f"{dims}D {name}"[:32], "architecture_description": said}
-    plain = network["architecture"].replace("OneHead", "")
+    file, _, name = network["architecture"].partition(".")
+    plain = f"segmentation.{name.replace('OneHead', '').replace('Sequential', '')}"
     if plain in SEGMENTING:
         kind, words = SEGMENTING[plain]
-        return {
-            "architecture_type": f"{dims}D {kind}",
-            "architecture_description": f"{words.format(**a)}; see segmentation.py",
-        }
+        said = words.format(**a)
+        if "denoiser" in a:
+            said = "denoising U-Net of depth {depth} and width {width}, then a ".format(**a["denoiser"]) + said
+        return {"architecture_type": f"{dims}D {kind}", "architecture_description": f"{said}; see {file}.py"}
     kind, words = "U-Net", "U-Net of depth {depth} and width {width} without normalisation layers"
     if network["architecture"] == "rcan.RCAN":
         kind = "RCAN"

@@ -14,6 +14,7 @@ import torch
 
 from zooferry import __version__, axes, foreign, methods, run_folder, transfer
 from zooferry.architectures import name_of
+from zooferry.denoisers import in_parts, put_in_front, scaled_like_parent
 from zooferry.errors import ZooferryError
 from zooferry.files import read_json, write_json
 from zooferry.images import read_image, write_image
@@ -27,7 +28,7 @@ from zooferry.settings import Settings, build_settings, target_factors, with_bat
 from zooferry.synthetic import draw_data, require_one_source
 from zooferry.trained import open_run
 from zooferry.training import Data, Progress, patch_sides, train
-from zooferry.training_data import RawData, RawSample, prepare, read_training_data, resumed_like, split
+from zooferry.training_data import Partners, RawData, RawSample, prepare, read_training_data, resumed_like, split
 from zooferry.training_domain import training_domain
 
 Say = Callable[[str], None]
@@ -84,6 +85,10 @@ class Task:
         Whose weights the run starts from.
     held : tuple of str
         Names of the files that validate; () lets chance decide.
+    denoiser : Parent, optional
+        What restores the images before the segmentation sees them; both become one network.
+    partly : bool
+        See `training_data.Partners`.
     """
 
     name: str
@@ -93,23 +98,30 @@ class Task:
     values: Mapping[str, Any]
     parent: transfer.Parent | None = None
     held: tuple[str, ...] = ()
+    denoiser: transfer.Parent | None = None
+    partly: bool = False
 
 
 def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> Progress:
     """See :func:`train_method`."""
+    task = in_parts(task)
     facts, out = methods.facts(task.name), task.out
     method = methods.load(task.name)
     values = task.values if resume or not task.parent else task.parent.settings(method.SETTINGS, task.values)
     settings = _settings(method.SETTINGS, out, values, seconds, resume)
     require_one_source(task.images, settings)
     _require_fitting(facts, task.targets, settings)
-    raw = dataclasses.replace(_read(facts, task.images, task.targets, settings), held=task.held)
+    raw = dataclasses.replace(_read(facts, task, settings), held=task.held)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
     training, validation = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
-    data = prepare(learnt_targets(raw, method, settings), settings, scalings, method.foreground(settings))
+    scalings = scaled_like_parent(task, scalings)
+    front = put_in_front(task.denoiser, raw, training, say=say) if task.denoiser else None
+    seen, scaled = (front.raw, dataclasses.replace(scalings, preprocessing=())) if front else (raw, scalings)
+    data = prepare(learnt_targets(seen, method, settings), settings, scaled, method.foreground(settings))
     torch.manual_seed(settings.seed)
     network, entry = _network(task, method, settings, raw)
+    network, entry = front.joined(network, entry) if front else (network, entry)
     if resume:
         _require_same_data(out, raw)
         former = run_folder.read_run(out)
@@ -121,7 +133,7 @@ def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> P
         if task.parent and task.parent.code:
             foreign.remember(entry)
         start: dict[str, Any] = {"method": task.name, "network": entry}
-        start |= {"parent": task.parent.to_json()} if task.parent else {}
+        start |= {key: p.to_json() for key, p in (("parent", task.parent), ("denoiser", task.denoiser)) if p}
         _write_start(out, start, settings, raw=_given(method, settings, raw), scalings=scalings, seconds=seconds)
         if task.parent and task.parent.code:
             foreign.keep(task.parent.code, entry, out)
@@ -149,15 +161,15 @@ def _network(
     return network, {"architecture": name_of(network), "arguments": arguments}
 
 
-def _read(facts: methods.MethodFacts, images: Path | None, targets: Path | None, settings: Settings) -> RawData:
+def _read(facts: methods.MethodFacts, task: Task, settings: Settings) -> RawData:
     dims = settings.dims or (facts.dims[0] if len(facts.dims) == 1 else 0)
     if dims and dims not in facts.dims:
         raise ZooferryError(f"setting dims is {dims}; {facts.name} has {' and '.join(map(str, facts.dims))}")
-    if images is None:
+    if task.images is None:
         raw = draw_data(settings)
     else:
-        factors, labels = target_factors(settings), facts.needs_labels
-        raw = read_training_data(images, targets, dims=dims, factors=factors, labels=labels)
+        kind = Partners(facts.needs_labels, task.partly or facts.some_labels, facts.some_labels)
+        raw = read_training_data(task.images, task.targets, dims=dims, factors=target_factors(settings), partners=kind)
     made: RawData = with_degraded(raw, settings)
     return made
 

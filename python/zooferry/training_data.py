@@ -13,7 +13,7 @@ import xarray as xr
 from zooferry import axes
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
-from zooferry.images import list_images, match_pairs, read_image, require_labels, require_usable
+from zooferry.images import list_images, match_pairs, match_some, read_image, require_labels, require_usable
 from zooferry.matching import matching_of, scaled_like
 from zooferry.normalization import Operation, apply_operations
 from zooferry.on_the_fly import FreshSampler, take_again
@@ -21,6 +21,9 @@ from zooferry.patches import PatchSampler, TrainingSample, split_images, split_r
 from zooferry.prediction import mirror
 from zooferry.settings import Settings, target_factors
 from zooferry.training import Data, patch_sides
+
+Pair = tuple[Path, Path | None]
+Images = tuple[xr.DataArray, xr.DataArray | None]
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,32 @@ class RawData:
         return len(first.image), len(first.image if first.target is None else first.target)
 
 
+@dataclass(frozen=True)
+class Partners:
+    """What the partners of images are.
+
+    Attributes
+    ----------
+    labels : bool
+        Label images.
+    partly : bool
+        Some images have none, or one without any object: they are not annotated.
+    kept : bool
+        Images that are not annotated are kept, with an empty label image; else they are left out.
+    """
+
+    labels: bool = False
+    partly: bool = False
+    kept: bool = False
+
+
 def read_training_data(
     images: Path,
     targets: Path | None,
     *,
     dims: int,
     factors: Mapping[str, int] | None = None,
-    labels: bool = False,
+    partners: Partners = Partners(),
 ) -> RawData:
     """Read all images (and targets).
 
@@ -97,8 +119,8 @@ def read_training_data(
         2 or 3; 0 chooses 3 if every image has a z axis.
     factors : mapping, optional
         Axis -> how many times more pixels the targets have; 0: they have no such axis.
-    labels : bool
-        Whether the targets are label images.
+    partners : Partners
+        What the targets are.
 
     Raises
     ------
@@ -106,8 +128,11 @@ def read_training_data(
         Empty folder, missing partner, unreadable or RGB file, NaN or constant pixels, shapes or channels that differ.
     """
     pairs: Sequence[tuple[Path, Path | None]]
-    pairs = match_pairs(images, targets) if targets else [(p, None) for p in list_images(images)]
-    read = [(_usable(a), None if b is None else _usable(b, labels=labels)) for a, b in pairs]
+    match = match_some if partners.partly else match_pairs
+    pairs = match(images, targets) if targets else [(p, None) for p in list_images(images)]
+    read = [(_usable(a), None if b is None else _usable(b, labels=partners.labels)) for a, b in pairs]
+    if targets and partners.partly:
+        pairs, read = _annotated(pairs, read, kept=partners.kept)
     chosen = dims or (3 if all("z" in image.dims for image, _ in read) else 2)
     flat = chosen - list((factors or {}).values()).count(0)
     samples: list[RawSample] = []
@@ -128,6 +153,20 @@ def read_training_data(
     _require_same_channels(samples)
     calibration = {k: read[0][0].attrs[k] for k in ("pixel_size", "unit") if k in read[0][0].attrs}
     return RawData(chosen, samples, files, calibration)
+
+
+def _annotated(pairs: Sequence[Pair], read: Sequence[Images], *, kept: bool) -> tuple[list[Pair], list[Images]]:
+    """Those with objects in their label images; all where they are `kept`, with empty label images."""
+    found = []
+    for pair, (image, labels) in zip(pairs, read, strict=True):
+        if labels is not None and labels.values.any():
+            found.append((pair, (image, labels)))
+        elif kept:
+            empty = xr.zeros_like(image if "c" not in image.dims else image.isel(c=0, drop=True), np.uint8)
+            found.append((pair, (image, empty)))
+    if not found:
+        raise ZooferryError("no image has a label image with an object; annotate some of them")
+    return [pair for pair, _ in found], [images for _, images in found]
 
 
 def _usable(path: Path, *, labels: bool = False) -> xr.DataArray:

@@ -5,6 +5,9 @@ the new run's own. Noise2Void and Noise2Noise take mean and standard deviation o
 tensors are read, never its code, where its weights fit one of our own networks. Another network comes with its code,
 which is run where the user trusts it (see `zooferry.foreign`); its images are scaled as the method says, with the
 percentiles of the parent where it has some.
+
+A U-Net for segmentation can also start from one that restores images, such as that of Noise2Void (Prakash 2020,
+VoidSeg, "finetune"): it takes over all weights that fit, and the normalisation they were trained with.
 """
 
 from __future__ import annotations
@@ -19,9 +22,13 @@ import torch
 
 from zooferry import foreign, run_folder
 from zooferry.architectures import ARCHITECTURES, build, name_of
+from zooferry.denoisers import fitting, take_what_fits
 from zooferry.errors import ZooferryError
 from zooferry.files import sha256
+from zooferry.methods.segmentation import SegmentationSettings
 from zooferry.methods.tensors import fitting_layout
+from zooferry.networks.segmentation import SegmentationUNet
+from zooferry.normalization import Operation
 from zooferry.package import OpenPackage, open_package, weights_file
 from zooferry.settings import Settings, build_settings
 from zooferry.trust import STATE_DICT
@@ -50,6 +57,10 @@ class Parent:
         State dict.
     percentiles : tuple of float
         Low and high of its normalisation; () where it scales by fixed numbers.
+    preprocessing : tuple of Operation
+        Of its images; () where its network does that by itself.
+    rescaling : tuple, optional
+        Of a denoiser that was a part of a sequential network: gain and offset after it, by channel.
     network : Module, optional
         Of another lab, with its weights.
     code : bytes
@@ -65,9 +76,21 @@ class Parent:
     arguments: Mapping[str, Any]
     weights: Mapping[str, torch.Tensor]
     percentiles: tuple[float, ...] = ()
+    preprocessing: tuple[Operation, ...] = ()
+    rescaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     network: torch.nn.Module | None = None
     code: bytes = b""
     entry: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def restores(self) -> bool:
+        """Whether it is a plain U-Net that gives one image, which a segmentation can start from or follow."""
+        return self.architecture == "unet.UNet" and bool(self.preprocessing)
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether it is a denoiser and a segmentation in one."""
+        return self.architecture.startswith("sequential.")
 
     def to_json(self) -> dict[str, str]:
         """The entry ``parent`` of run.json."""
@@ -83,7 +106,8 @@ class Parent:
         """
         given = build_settings(kind, values)
         fields = kind.__dataclass_fields__
-        own = {} if self.network is not None else self.arguments
+        other = self.restores and issubclass(kind, SegmentationSettings)
+        own = {} if self.network is not None else fitting(self.arguments, given) if other else self.arguments
         decided = {key: value for key, value in own.items() if key in fields and key != "residual"}
         if "probabilistic" in fields:
             decided["probabilistic"] = "Laplace" in self.architecture
@@ -94,7 +118,7 @@ class Parent:
                     f"leave --set {key}=... away, or train without --from"
                 )
         scaled = dict(zip(("low", "high"), self.percentiles, strict=False)) if {"low", "high"} <= set(fields) else {}
-        rate = {"learning_rate": SLOWER * kind().learning_rate}
+        rate = {} if other else {"learning_rate": SLOWER * kind().learning_rate}
         return {**rate, **scaled, **values, **decided}
 
 
@@ -131,6 +155,7 @@ def _of_run(run: Path) -> Parent:
         arguments=network["arguments"],
         weights=state,
         percentiles=_percentiles(content["preprocessing"]),
+        preprocessing=tuple(content["preprocessing"]),
         network=made,
         code=b"" if made is None else foreign.source_file(network, run).read_bytes(),
         entry=network,
@@ -164,6 +189,7 @@ def _of_package(package: OpenPackage, *, trust_code: bool) -> Parent:
         arguments=arguments,
         weights=weights,
         percentiles=inside or _percentiles(package.inputs[0].operations),
+        preprocessing=() if inside else package.inputs[0].operations,
     )
 
 
@@ -208,6 +234,9 @@ def take_over(
     if parent.network is not None:
         foreign.require_fitting(parent.network.eval(), parent.name, patch, parent.weights)
         return parent.network.train(), dict(parent.entry)
+    if parent.restores and isinstance(network, SegmentationUNet):
+        take_what_fits(parent.weights, parent.arguments, network, name=parent.name)
+        return network, {"architecture": name_of(network), "arguments": dict(arguments)}
     if name_of(network) != parent.architecture:
         raise ZooferryError(
             f"{parent.name} is a {_kind(parent.architecture)}, this method trains a {_kind(name_of(network))} with "
@@ -279,7 +308,7 @@ def resumed(parent: Parent | None, network: torch.nn.Module, content: Mapping[st
         raise ZooferryError(f"this run did not start from {parent.name}; leave --from away when resuming")
     if foreign.is_foreign(content["network"]):
         return build(content["network"], run)
-    return rebuilt(content["network"]) if content.get("parent") else network
+    return rebuilt(content["network"]) if content.get("parent") or content.get("denoiser") else network
 
 
 def _kind(architecture: str) -> str:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 NETWORKS = Path(__file__).parent / "networks"
 UNETS = ("UNet", "LaplaceUNet", "LaplaceEnsemble", "ProjectionUNet", "IsotropicUNet")
+SEGMENTATION = ("BorderUNet", "DenoiSegUNet", "StarUNet", "FlowUNet", "OneHeadStarUNet", "OneHeadFlowUNet")
+SEQUENTIAL = ("SequentialBorderUNet", "SequentialStarUNet", "OneHeadSequentialStarUNet")
 OWN_ARCHITECTURES = {  # callable -> the file that has it
     **dict.fromkeys([*UNETS, *[f"Percentile{name}" for name in UNETS]], NETWORKS / "unet.py"),
     "RCAN": NETWORKS / "rcan.py",
+    **dict.fromkeys(SEGMENTATION, NETWORKS / "segmentation.py"),
+    **dict.fromkeys(SEQUENTIAL, NETWORKS / "sequential.py"),
 }
 STATE_DICT = "pytorch_state_dict"
 

@@ -30,6 +30,7 @@ class MethodFacts:
     data: str
     paper: str
     needs_labels: bool = False
+    some_labels: bool = False  # it learns from images without label image as well
 
 
 METHODS = (
@@ -68,8 +69,8 @@ METHODS = (
     ),
     MethodFacts(
         "denoiseg", "DenoiSeg: one network that denoises and segments, from few labels", (2, 3), False,
-        "noisy images and label images, empty where not annotated",
-        "Buchholz et al., ECCV workshops 2020, doi:10.48550/arXiv.2005.02987", needs_labels=True,
+        "noisy images, and label images of some of them",
+        "Buchholz et al., ECCV workshops 2020, doi:10.48550/arXiv.2005.02987", needs_labels=True, some_labels=True,
     ),
     MethodFacts(
         "stardist", "StarDist: star-convex objects", (2,), False,
