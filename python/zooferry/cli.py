@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zooferry import __version__
+from zooferry.cli_benchmark import add_benchmark
 from zooferry.cli_degrade import add_degrade
 from zooferry.cli_fiji import add_fiji
 from zooferry.cli_labels import add_labels
@@ -58,9 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, _add_predict):
+    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, add_benchmark):
         add(commands)
-    for add in (add_labels, _add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
+    for add in (add_labels, _add_predict, _add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 
