@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 from zooferry import foreign
-from zooferry.networks import rcan, segmentation, sequential, unet
+from zooferry.networks import rcan, segmentation, sequential, star_volumes, unet
 
 ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "unet.UNet": unet.UNet,
@@ -32,6 +33,8 @@ ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "segmentation.FlowUNet": segmentation.FlowUNet,
     "segmentation.OneHeadStarUNet": segmentation.OneHeadStarUNet,
     "segmentation.OneHeadFlowUNet": segmentation.OneHeadFlowUNet,
+    "star_volumes.StarVolumeUNet": star_volumes.StarVolumeUNet,
+    "star_volumes.OneHeadStarVolumeUNet": star_volumes.OneHeadStarVolumeUNet,
     "sequential.SequentialBorderUNet": sequential.SequentialBorderUNet,
     "sequential.SequentialStarUNet": sequential.SequentialStarUNet,
     "sequential.OneHeadSequentialStarUNet": sequential.OneHeadSequentialStarUNet,
@@ -95,10 +98,8 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     if "style" in arguments:  # a residual U-Net
         halo = unet_halo(depth, kernel, blocks=2)
     if "grid" in arguments:
-        grid = int(arguments["grid"])
-        before = sum((2 * (kernel // 2) + 1) * 2**level for level in range(grid.bit_length() - 1))
-        halo = _rounded_up(before + grid * halo, grid * step)
-        return Reach((grid * step,) * dims, (halo,) * dims, (1 / grid,) * dims, exact=True)
+        grid = arguments["grid"]
+        return _on_grid([grid] * dims if isinstance(grid, int) else list(grid), kernel, (step, halo))
     if "projection_depth" in arguments:
         halo += unet_halo(int(arguments["projection_depth"]), kernel)
         step = max(step, unet_step(int(arguments["projection_depth"])))
@@ -110,6 +111,16 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     deep = step // math.gcd(step, factor)
     far = -(-(halo + factor - factor // 2) // factor)  # in slices; the interpolation reaches the next one
     return Reach((deep, step, step), (_rounded_up(far, deep), halo, halo), (factor, 1, 1), exact=True)
+
+
+def _on_grid(grid: Sequence[int], kernel: int, inner: tuple[int, int]) -> Reach:
+    """Of a network whose first levels halve each axis as often as its grid says; `inner` are step and halo behind."""
+    levels, halos = max(grid).bit_length() - 1, []
+    for side in grid:
+        halved = [min(2**level, side) for level in range(levels + 1)]  # pixels between neighbours of each level
+        before = sum(2 * (kernel // 2) * here + there - here for here, there in itertools.pairwise(halved))
+        halos.append(_rounded_up(before + side * inner[1], side * inner[0]))
+    return Reach(tuple(side * inner[0] for side in grid), tuple(halos), tuple(1 / side for side in grid), exact=True)
 
 
 def _of_both(arguments: Mapping[str, Any], dims: int) -> Reach:

@@ -1,4 +1,4 @@
-"""Processing steps that make label images: planes by `zooferry.instances`, volumes by stardist and cellpose."""
+"""Processing steps that make label images: by `zooferry.instances`, but volumes of flows by cellpose."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ def missing_library(name: str) -> str:
 
 
 def is_volume(kwargs: Mapping[str, Any]) -> bool:
-    """Whether a step with these arguments works on volumes, which need its library."""
+    """Whether a step with these arguments works on volumes."""
     grid = kwargs.get("grid")
     return bool(kwargs.get("do_3D")) or (isinstance(grid, list | tuple) and len(grid) == 3)
+
+
+def needs_library(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a step works on volumes in a way that only its library has."""
+    return is_volume(kwargs) and (name == "cellpose_flow_dynamics" or kwargs.get("overlap_label") is not None)
 
 
 def make_labels(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
@@ -44,18 +49,20 @@ def make_labels(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapp
     ndarray
         int32 (stardist; sizes times its grid) or the declared type (cellpose), one channel, axes `ids`.
     """
-    return (_of_volumes if is_volume(kwargs) else _of_planes)(name, array, ids, kwargs)
+    return (_theirs if needs_library(name, kwargs) else _ours)(name, array, ids, kwargs)
 
 
-def _of_planes(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
+def _ours(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
     from zooferry.instances.images import decode_planes
 
-    order: list[str] = [axis for axis in ("batch", "channel", "y", "x") if axis in ids]
-    if sorted(order) != sorted(ids) or order[-3:] != ["channel", "y", "x"]:
-        raise ValueError(f"axes {', '.join(ids)}; it takes batch, channel, y and x")
+    inner = ["channel", *(["z"] if is_volume(kwargs) else []), "y", "x"]
+    order: list[str] = [axis for axis in ("batch", *inner) if axis in ids]
+    if sorted(order) != sorted(ids) or order[-len(inner) :] != inner:
+        raise ValueError(f"axes {', '.join(ids)}; it takes batch, {', '.join(inner)}")
     heads = array.transpose([ids.index(axis) for axis in order])
-    labels = decode_planes(declared(name, kwargs), heads.reshape(-1, *heads.shape[-3:]), unique=False)
-    labels = labels.reshape(*heads.shape[:-3], 1, *labels.shape[1:])
+    outer = heads.shape[: -len(inner)]
+    labels = decode_planes(declared(name, kwargs), heads.reshape(-1, *heads.shape[len(outer) :]), unique=False)
+    labels = labels.reshape(*outer, 1, *labels.shape[1:])
     dtype = kwargs.get("output_dtype", "uint16") if name == "cellpose_flow_dynamics" else "int32"
     return np.asarray(labels.transpose([order.index(axis) for axis in ids]).astype(dtype))
 
@@ -67,10 +74,13 @@ def declared(name: str, kwargs: Mapping[str, Any]) -> Declaration:
         known = {ours: kwargs[theirs] for ours, theirs in names.items()}
         return Declaration("flows", (name,), {**known, "min_size": kwargs.get("min_size", 15)})
     names = {"prob_thresh": "prob_threshold", "nms_thresh": "nms_threshold", "grid": "grid", "border": "b"}
-    return Declaration("star_convex", (name,), {ours: kwargs[theirs] for ours, theirs in names.items()})
+    names |= {"anisotropy": "anisotropy"} if is_volume(kwargs) else {}
+    return Declaration(
+        "star_convex", (name,), {ours: kwargs[theirs] for ours, theirs in names.items()}, is_volume(kwargs)
+    )
 
 
-def _of_volumes(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
+def _theirs(name: str, array: np.ndarray, ids: tuple[str, ...], kwargs: Mapping[str, Any]) -> np.ndarray:
     from bioimageio.core import proc_ops
     from bioimageio.core._ops_cellpose import CellposeFlowDynamics
     from bioimageio.core.axis import AxisId

@@ -19,6 +19,7 @@ from zooferry.instances.declaration import LABELS
 from zooferry.methods.outputs import Output
 
 NETWORKS = {"star_convex": "segmentation.OneHeadStarUNet", "flows": "segmentation.OneHeadFlowUNet"}
+OF_VOLUMES = {"star_convex": "star_volumes.OneHeadStarVolumeUNet"}
 
 
 def with_labels_step(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,10 +35,15 @@ def with_labels_step(content: Mapping[str, Any]) -> dict[str, Any]:
         raise ZooferryError(
             f"{content['method']}: the format has label steps for stardist and flows alone; leave --labels-step away"
         )
+    networks = OF_VOLUMES if said.get("volume") else NETWORKS
+    if said["method"] not in networks:
+        raise ZooferryError(
+            f"the format has no label step for volumes of {content['method']}; leave --labels-step away"
+        )
     step = (_stardist if said["method"] == "star_convex" else _cellpose)(content, said)
     output = Output(LABELS, "label image: a number for each object, 0 is background", "labels", postprocessing=(step,))
     entry = {**asdict(output), "postprocessing": [step]}
-    network = {**content["network"], "architecture": NETWORKS[said["method"]]}
+    network = {**content["network"], "architecture": networks[said["method"]]}
     rest = {key: value for key, value in content.items() if key != "instances"}
     return {**rest, "network": network, "outputs": [entry], "whole_images": True, "labels_step": step["id"]}
 
@@ -47,6 +53,8 @@ def _stardist(content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, 
         "prob_threshold": said["prob_thresh"], "nms_threshold": said["nms_thresh"], "grid": list(said["grid"]),
         "n_rays": content["network"]["arguments"]["rays"], "b": said.get("border", 2),
     }  # fmt: skip
+    if said.get("volume"):
+        kwargs["anisotropy"] = list(said["anisotropy"])
     return {"id": "stardist_postprocessing", "kwargs": kwargs}
 
 

@@ -42,6 +42,10 @@ SEGMENTING = {
         "star-convex U-Net",
         "U-Net of depth {depth} and width {width} with a grid of {grid} pixels, probability and {rays} distances",
     ),
+    "segmentation.StarVolumeUNet": (
+        "star-convex U-Net",
+        "U-Net of depth {depth} and width {width} with a grid of {grid} pixels, probability and {rays} distances",
+    ),
     "segmentation.FlowUNet": (
         "residual U-Net with style",
         "residual U-Net of depth {depth} and width {width} with batch normalisation and style, flows and a logit",

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from zooferry.errors import ZooferryError
-from zooferry.instance_steps import LIBRARIES, is_volume, make_labels, missing_library
+from zooferry.instance_steps import LIBRARIES, make_labels, missing_library, needs_library
 
 Operation = Mapping[str, Any]
 Labelled = tuple[np.ndarray, tuple[str, ...]]  # an array and its axis ids
@@ -134,7 +134,7 @@ def why_impossible(operations: Sequence[Operation]) -> str:
         name = operation["id"]
         if name not in OPERATIONS:
             return f"processing step {str(name)[:80]!r} is not supported; allowed are {', '.join(sorted(OPERATIONS))}"
-        library = missing_library(name) if is_volume(operation.get("kwargs") or {}) else ""
+        library = missing_library(name) if needs_library(name, operation.get("kwargs") or {}) else ""
         if library:
             return f"processing step {name!r} of volumes needs {library}; pip install {library}"
     return ""

@@ -24,10 +24,12 @@ NETWORKS = Path(__file__).parent / "networks"
 UNETS = ("UNet", "LaplaceUNet", "LaplaceEnsemble", "ProjectionUNet", "IsotropicUNet")
 SEGMENTATION = ("BorderUNet", "DenoiSegUNet", "StarUNet", "FlowUNet", "OneHeadStarUNet", "OneHeadFlowUNet")
 SEQUENTIAL = ("SequentialBorderUNet", "SequentialStarUNet", "OneHeadSequentialStarUNet")
+STAR_VOLUMES = ("StarVolumeUNet", "OneHeadStarVolumeUNet")
 OWN_ARCHITECTURES = {  # callable -> the file that has it
     **dict.fromkeys([*UNETS, *[f"Percentile{name}" for name in UNETS]], NETWORKS / "unet.py"),
     "RCAN": NETWORKS / "rcan.py",
     **dict.fromkeys(SEGMENTATION, NETWORKS / "segmentation.py"),
+    **dict.fromkeys(STAR_VOLUMES, NETWORKS / "star_volumes.py"),
     **dict.fromkeys(SEQUENTIAL, NETWORKS / "sequential.py"),
 }
 STATE_DICT = "pytorch_state_dict"

@@ -1,7 +1,7 @@
 """Child process of test_imagej_instances.py: decodes stored heads in one headless ImageJ.
 
-python tests/hosts/instances_probe.py job.json: job["cases"] is a list of [declaration, heads.npy (C (Z) Y X), labels.npy];
-prints, for the last case of each method, the processor seconds of the second call.
+python tests/hosts/instances_probe.py job.json: job["cases"] is a list of [declaration, heads.npy, labels.npy], heads
+C (Z) Y X; prints, for the last case of each method, the processor seconds of the second call.
 """
 
 from __future__ import annotations

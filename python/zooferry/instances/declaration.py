@@ -11,13 +11,14 @@
           nms_thresh: 0.3
           grid: [2, 2]
 
-``volume: true`` says that border classes are those of stacks Z Y X, whose objects go through slices; without it every
-plane is decoded by itself.
+``volume: true`` says that the heads are those of stacks Z Y X, whose objects go through slices; without it every plane
+is decoded by itself. A grid has then three numbers, and star_convex takes the `anisotropy` of its rays: pixel sizes along
+z, y, x in any unit.
 
 ==============  ==============================================================================================
 method          heads along the channel axis; parameters
 ==============  ==============================================================================================
-star_convex     probability, distances along the rays; those of `star_convex.labels_from_distances`, not shape
+star_convex     probability, distances along the rays; those of `labels_from_distances` in `star_convex` and `polyhedra`, but shape
 flows           flow along Y, flow along X, logit of the probability; those of `flows.labels_from_flows`
 borders         probabilities of background, object, border; those of `borders.labels_from_classes`
 ==============  ==============================================================================================
@@ -35,7 +36,13 @@ from zooferry.errors import ZooferryError
 
 # method -> parameter -> what its value must be
 PARAMETERS: dict[str, dict[str, str]] = {
-    "star_convex": {"grid": "pair", "prob_thresh": "number", "nms_thresh": "number", "border": "whole"},
+    "star_convex": {
+        "grid": "steps",
+        "prob_thresh": "number",
+        "nms_thresh": "number",
+        "border": "whole",
+        "anisotropy": "sizes",
+    },
     "flows": {
         "prob_thresh": "number",
         "flow_thresh": "number",
@@ -46,6 +53,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
     },
     "borders": {"threshold": "number", "min_size": "whole", "grow": "whole"},
 }
+VOLUMES = ("star_convex", "borders")  # methods that take stacks as a whole
 LABELS = "labels"  # the id of the output that decoding adds
 
 
@@ -83,14 +91,16 @@ def read_declaration(content: Mapping[str, Any], outputs: Sequence[str]) -> Decl
         raise _wrong(f"the outputs {str(names)[:80]}", f"a list of some of {', '.join(outputs)}")
     known = PARAMETERS[said["method"]]
     parameters = {key: value for key, value in said.items() if key not in ("method", "outputs", "volume")}
+    volume = said.get("volume", False)
+    if not isinstance(volume, bool) or (volume and said["method"] not in VOLUMES):
+        raise _wrong(
+            f"volume {str(volume)[:40]!r} for {said['method']}", f"true for {' and '.join(VOLUMES)}, else false"
+        )
     for key, value in parameters.items():
         if key not in known:
             raise _wrong(f"the parameter {str(key)[:40]!r} of {said['method']}", ", ".join(known))
-        if not _is(known[key], value):
+        if not _is(known[key], value, 3 if volume else 2):
             raise _wrong(f"{key} {str(value)[:40]!r}", KINDS[known[key]])
-    volume = said.get("volume", False)
-    if not isinstance(volume, bool) or (volume and said["method"] != "borders"):
-        raise _wrong(f"volume {str(volume)[:40]!r} for {said['method']}", "true for borders, else false")
     return Declaration(str(said["method"]), tuple(names), parameters, volume)
 
 
@@ -98,15 +108,19 @@ KINDS = {
     "number": "a number",
     "whole": "a whole number from 0",
     "flag": "true or false",
-    "pair": "whole numbers from 1, one for Y and one for X",
+    "steps": "whole numbers from 1, one for each of Y and X, of a volume for Z too",
+    "sizes": "three numbers above 0, for Z, Y and X of a volume",
 }
 
 
-def _is(kind: str, value: Any) -> bool:
+def _is(kind: str, value: Any, axes: int) -> bool:
     if kind == "flag":
         return isinstance(value, bool)
-    if kind == "pair":
-        return isinstance(value, list) and len(value) == 2 and all(_is("whole", n) and n > 0 for n in value)
+    if kind in ("steps", "sizes"):
+        right = (
+            isinstance(value, list) and len(value) == (axes if kind == "steps" else 3) and (kind, axes) != ("sizes", 2)
+        )
+        return right and all(_is("whole" if kind == "steps" else "number", n, axes) and n > 0 for n in value)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return False
     return kind == "number" or (isinstance(value, int) and value >= 0)
@@ -137,12 +151,13 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
     ZooferryError
         The heads are not what the method takes.
     """
-    from zooferry.instances import borders, flows, star_convex
+    from zooferry.instances import borders, flows, polyhedra, star_convex
 
     parameters = dict(declaration.parameters)
     if declaration.method == "star_convex":
         _require(heads, declaration, heads.shape[0] >= 4, "at least 4 channels: probability and distances")
-        return star_convex.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
+        kind = polyhedra if declaration.volume else star_convex
+        return kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
     _require(heads, declaration, heads.shape[0] == 3, "3 channels")
     if declaration.method == "flows":
         return flows.labels_from_flows(heads[2], heads[:2], **parameters)

@@ -94,7 +94,7 @@ def find_candidates(
     """Pixels above the threshold by falling probability; parameters as of `labels_from_distances`."""
     prob = np.asarray(prob, np.float32)
     inside = np.zeros(prob.shape, bool)
-    pairs = [(border, border)] * 2 if isinstance(border, int) else border
+    pairs = [(border, border)] * prob.ndim if isinstance(border, int) else border
     inside[tuple(slice(max(low, 0), n - max(high, 0)) for (low, high), n in zip(pairs, prob.shape, strict=True))] = True
     where = np.flatnonzero((prob > np.float32(prob_thresh)) & inside)
     where = where[np.argsort(prob.ravel()[where], kind="stable")[::-1]]
