@@ -151,7 +151,7 @@ def write_image(path: Path, image: xr.DataArray) -> Path:
         Written under a temporary name and renamed; missing folders are made.
     image : DataArray
         Axes among t c z y x. uint8, uint16 and float32 are kept; other types become float32 (labels up to
-        65,535 become uint16).
+        65,535 become uint16). ``attrs["info"]`` is text for ImageJ's Image > Show Info.
 
     Raises
     ------
@@ -170,6 +170,8 @@ def write_image(path: Path, image: xr.DataArray) -> Path:
         metadata["spacing"] = size["z"]
     if "frame_interval" in image.attrs:
         metadata["finterval"] = image.attrs["frame_interval"]
+    if image.attrs.get("info"):
+        metadata["Info"] = image.attrs["info"]
     make_folder(path.parent)
     write_atomically(
         path, lambda part: tifffile.imwrite(part, array, imagej=True, resolution=resolution, metadata=metadata)
