@@ -34,7 +34,9 @@ def kinds(dice):
 
     x1, y1 = point(True)
     x2, y2 = point(True)
-    two = [OvalRoi(*box(False)), polygon(5, True, Roi.POLYGON), Roi(*(box(False) + [dice.randint(2, 30)]))]
+    x, y, width, height = box(False)
+    rounded = Roi(x, y, width, height, dice.randint(2, 30))
+    two = [OvalRoi(*box(False)), polygon(5, True, Roi.POLYGON), rounded]
     found = {
         "polygon": polygon(dice.randint(3, 9), False, Roi.POLYGON),
         "fine polygon": polygon(dice.randint(3, 9), True, Roi.POLYGON),

@@ -80,7 +80,7 @@ def test_every_kind_of_roi_has_the_pixels_that_imagej_fills(answer: dict[str, An
         assert isinstance(roi, ImagejRoi)
         region = pixels(roi)
         found = np.zeros_like(wanted)
-        for y, x in np.argwhere(region.mask) + (region.top, region.left):
+        for y, x in np.add(np.argwhere(region.mask), (region.top, region.left)):
             if 0 <= y < found.shape[0] and 0 <= x < found.shape[1]:
                 found[y, x] = 255
         assert np.array_equal(found, wanted), (name, np.count_nonzero(found != wanted))

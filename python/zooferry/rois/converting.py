@@ -160,10 +160,10 @@ def convert(place: Place, size: tuple[int, ...] | None = None) -> Checked:
         labels = read_image(place.source)
         require_labels(place.source, labels)
         drawn = Drawn(labels, names_of(place.source))
-        if place.out is not None:
-            write_rois(place.out, _rois(labels, drawn.names))
-    values = np.asarray(labels.values, np.int64)
     grey = None if image is None else _grey(place, image, labels)
+    if not _is_rois(place.source) and place.out is not None:
+        write_rois(place.out, _rois(labels, drawn.names))
+    values = np.asarray(labels.values, np.int64)
     flaws = [*drawn.flaws, *_by_stack(values, grey, labels.dims)]
     return Checked(stem_of(place.source), values, grey, tuple(flaws))
 
