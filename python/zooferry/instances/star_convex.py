@@ -8,17 +8,19 @@ on top. Ours alone: of two candidates of the same probability the later one (in 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.draw import polygon
 
 from zooferry.errors import ZooferryError
+from zooferry.instances.drawing import paint
 
 PAIRS = 1 << 16  # pairs of edges that are looked at together: they stay in the processor's cache
 TINY = 1e-30  # edges that lie on each other
-CLOSE = 0.01
+CLOSE = 0.01  # of the overlap
+STEP = 4
 SMALL = 16.0  # pixels; below it 32 bit may not tell what is shared from nothing
 NOTHING = 1e-6  # pixels
 
@@ -105,14 +107,12 @@ def find_candidates(
 
 def draw(polygons: Polygons, shape: Sequence[int]) -> np.ndarray:
     """int32, Y X: polygon n as n + 1, the most probable ones on top."""
-    labels = np.zeros(tuple(shape), np.int32)
     angles = np.linspace(0, 2 * np.pi, polygons.distances.shape[1], endpoint=False)
     corners = (polygons.distances[:, None] * np.stack([np.sin(angles), np.cos(angles)])).astype(np.float32)
     corners = (corners + polygons.points[..., None].astype(np.float64)).astype(np.float32)
-    for n in np.argsort(polygons.prob, kind="stable"):
-        rows, columns = polygon(corners[n, 0], corners[n, 1], shape)  # type: ignore[no-untyped-call]
-        labels[rows, columns] = n + 1
-    return labels
+    order = np.argsort(polygons.prob, kind="stable")
+    numbers = np.concatenate([[0], order + 1]).astype(np.int32)
+    return np.asarray(numbers[paint(corners[order], shape)])
 
 
 def suppress(polygons: Polygons, *, nms_thresh: float) -> np.ndarray:
@@ -125,9 +125,8 @@ def suppress(polygons: Polygons, *, nms_thresh: float) -> np.ndarray:
         return np.zeros(0, np.intp)
     corners = _corners(polygons)
     low, high = corners.min(axis=2), corners.max(axis=2)
-    whole = np.trunc(corners).astype(np.float64)
-    (y, x), (next_y, next_x) = whole, np.roll(whole, -1, axis=2)
-    areas = np.abs((x * next_y - y * next_x).sum(axis=1)) / 2
+    outlines = Outlines(np.trunc(corners).astype(np.float64), polygons.points)
+    areas = outlines.areas
     neighbours = _Neighbours(polygons.points.T, low, high)
     there = np.ones(len(areas), bool)
     for n in range(len(areas)):
@@ -140,19 +139,79 @@ def suppress(polygons: Polygons, *, nms_thresh: float) -> np.ndarray:
         room = (sides[0] + 2) * (sides[1] + 2)  # corners move up to a pixel when they are cut
         meets = (sides[0] >= 0) & (sides[1] >= 0) & (room > nms_thresh * np.minimum(areas[near], areas[n]))
         near = near[meets]
-        there[near[_overlap(n, near, whole, areas, nms_thresh) > np.float32(nms_thresh)]] = False
+        there[near[outlines.overlap_more(n, near, nms_thresh)]] = False
     return np.flatnonzero(there)
 
 
-def _overlap(n: int, near: np.ndarray, corners: np.ndarray, areas: np.ndarray, nms_thresh: float) -> np.ndarray:
-    # float32; half the bits are enough unless that is close to the threshold
-    smaller = np.minimum(areas[near], areas[n]) + 1e-10
-    overlap = shared_areas(corners[:, n], corners[:, near], np.float32) / smaller
-    close = np.flatnonzero((np.abs(overlap - nms_thresh) < CLOSE) | (smaller < SMALL))
-    if len(close):
-        exact = shared_areas(corners[:, n], corners[:, near[close]])
-        overlap[close] = np.where(exact > NOTHING, exact, 0) / smaller[close]
-    return np.asarray(overlap, np.float32)
+class Outlines:
+    """Polygons whose corners are whole pixels, and coarse ones that have each STEP-th corner.
+
+    What two coarse ones share tells how much the fine ones share at least and at most: a polygon differs from its
+    coarse one by triangles between corners, whose areas are added up. That holds where a polygon goes around its
+    centre once and never back; all others have to be measured.
+
+    Parameters
+    ----------
+    corners : ndarray
+        float64, Y X, N, corners.
+    centres : ndarray
+        N 2.
+
+    Attributes
+    ----------
+    areas : ndarray
+        N, pixels.
+    more, less : ndarray or float
+        N, pixels that are only in the polygon, only in its coarse one; infinite where that is not known.
+    """
+
+    def __init__(self, corners: np.ndarray, centres: np.ndarray) -> None:
+        self.corners, self.coarse = corners, corners[..., ::STEP]
+        arms = corners - centres.T[..., None]
+        turns = _turns(arms, _next(arms))
+        self.areas = np.abs(turns.sum(axis=1)) / 2
+        self.more = self.less = np.full(len(self.areas), np.inf)
+        if corners.shape[2] % STEP or corners.shape[2] < 3 * STEP:
+            return
+        first = arms[..., ::STEP]
+        coarse_turns = _turns(first, _next(first))
+        arrives = (arms[0] < 0) & (_next(arms[0]) >= 0)
+        once = (turns >= 0).all(axis=1) & (coarse_turns >= 0).all(axis=1) & (arrives.sum(axis=1) == 1)
+        fan = [arms[..., k::STEP] - first for k in range(1, STEP)] + [_next(first) - first]
+        between = np.stack([_turns(*pair) for pair in itertools.pairwise(fan)], axis=-1).reshape(len(arms[0]), -1)
+        self.more = np.where(once, np.maximum(between, 0).sum(axis=1) / 2, np.inf)
+        self.less = np.where(once, np.maximum(-between, 0).sum(axis=1) / 2, np.inf)
+
+    def overlap_more(self, n: int, near: np.ndarray, nms_thresh: float) -> np.ndarray:
+        """Which polygons `near` share more than `nms_thresh` of the smaller area with polygon `n`, bool."""
+        smaller = np.minimum(self.areas[near], self.areas[n]) + 1e-10
+        shared = shared_areas(self.coarse[:, n], self.coarse[:, near], np.float32)
+        at_least = (shared - self.less[near] - self.less[n]) / smaller
+        at_most = (shared + self.more[near] + self.more[n]) / smaller
+        result = at_least > nms_thresh + CLOSE
+        unknown = np.flatnonzero(~result & (at_most >= nms_thresh - CLOSE) | (smaller < SMALL))
+        result[unknown] = self._overlap(n, near[unknown], nms_thresh) > np.float32(nms_thresh)
+        return np.asarray(result)
+
+    def _overlap(self, n: int, near: np.ndarray, nms_thresh: float) -> np.ndarray:
+        # float32; half the bits are enough unless that is close to the threshold
+        smaller = np.minimum(self.areas[near], self.areas[n]) + 1e-10
+        overlap = shared_areas(self.corners[:, n], self.corners[:, near], np.float32) / smaller
+        close = np.flatnonzero((np.abs(overlap - nms_thresh) < CLOSE) | (smaller < SMALL))
+        if len(close):
+            exact = shared_areas(self.corners[:, n], self.corners[:, near[close]])
+            overlap[close] = np.where(exact > NOTHING, exact, 0) / smaller[close]
+        return np.asarray(overlap, np.float32)
+
+
+def _turns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    # twice the signed area of the triangles between the origin and two vectors (Y X, ...), positive from X to Y
+    return np.asarray(one[1] * other[0] - one[0] * other[1])
+
+
+def _next(values: np.ndarray) -> np.ndarray:
+    # of each corner the value of the following one
+    return np.concatenate([values[..., 1:], values[..., :1]], axis=-1)
 
 
 class _Neighbours:
@@ -217,7 +276,7 @@ def _shared_areas(one: list[np.ndarray], others: list[np.ndarray]) -> np.ndarray
 def _edges(corners: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, ...]:
     # Y X, ... corners -> for each edge: first and last X, Y at X = 0, slope, direction
     y, x = corners[0] - origin[0], corners[1] - origin[1]
-    next_y, next_x = (np.concatenate([part[..., 1:], part[..., :1]], axis=-1) for part in (y, x))
+    next_y, next_x = _next(y), _next(x)
     width = next_x - x
     slope = (next_y - y) / np.where(width == 0, 1, width)
     return np.minimum(x, next_x), np.maximum(x, next_x), y - slope * x, slope, np.sign(width)
