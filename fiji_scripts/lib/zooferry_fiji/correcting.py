@@ -34,7 +34,7 @@ HELP = (
 )
 
 
-def begin(image, start, output):
+def begin(image, start, output, ready=None):
     """Show an image with its ROIs.
 
     Parameters
@@ -45,6 +45,8 @@ def begin(image, start, output):
         A model, an annotation, or "".
     output : str
         Folder of the pairs; "": it is told when they are saved.
+    ready : callable, optional
+        Called when nothing can go wrong any more, before anything is shown.
 
     Returns
     -------
@@ -64,6 +66,8 @@ def begin(image, start, output):
         raise ZooferryError("%s is an RGB image, on which nothing is trained: Image > Color > Split Channels" % name)
     found = _start(image, name, start)
     image.setProperty(KEY, json.dumps({"name": name, "output": output, "path": path}))
+    if ready is not None:
+        ready()
     if path:
         results.show([image], None)
     rois.Shown(image).put(found)
@@ -228,9 +232,7 @@ def asked(module_values):
     return None if chosen is None else dict(zip(keys, [""] + chosen))
 
 
-def recorded(chosen):
-    """Rows and values for the Recorder: the window's first step is action=open."""
-    rows = [ACTION] + ROWS
-    if chosen is None:
-        return rows, None
-    return rows, [chosen["action"] or "open"] + [chosen[key] for key, _, _ in ROWS]
+def record(chosen):
+    """Write the line of the window's first step into the Recorder; None: no line."""
+    values = None if chosen is None else ["open"] + [chosen[key] for key, _, _ in ROWS]
+    asking.record(TITLE, [ACTION] + ROWS, values)

@@ -23,6 +23,8 @@ HOW = (
     "Missing object: draw it on the image, press t.\n"
     "Wrong outline: select it, change it, press Update."
 )
+GAP = 8  # pixels between windows
+SMALL = 380  # pixels of the screen: images that would be smaller are enlarged
 GROUND = Color(244, 246, 248)
 
 
@@ -51,8 +53,10 @@ def start(given):
         if not left:
             raise ZooferryError(correcting.ALL_DONE % (len(paths), given["output"]))
         window = CorrectWindow(left, given["labels"], given["output"])
-        words = window.step()
+        # before the windows open, for the Recorder takes down what they do
+        words = window.step(lambda: correcting.record(given))
     except (Exception, JavaException) as problem:  # noqa: BLE001 - Java's are none of Python's
+        correcting.record(None)
         return False, correcting.words_of(problem)
     window.open()
     return True, words
@@ -100,21 +104,34 @@ class CorrectWindow(Dialog):
         return Insets(own.top + 10, own.left + 12, own.bottom + 6, own.right + 12)
 
     def open(self):
-        """Put it on the screen: below the image, or where there is room."""
+        """Put it on the screen: below the image and the ROI Manager, or where there is room."""
         self._say(HOW)
         self.pack()
-        screen = Toolkit.getDefaultToolkit().getScreenSize()
-        image = self._image.getWindow()
-        bounds = image.getBounds() if image is not None else self.getBounds()
-        x = min(max(bounds.x, 0), max(screen.width - self.getWidth(), 0))
-        y = min(bounds.y + bounds.height + 8, max(screen.height - self.getHeight() - 40, 0))
-        self.setLocation(x, y)
+        image, screen = self._image.getWindow(), Toolkit.getDefaultToolkit().getScreenSize()
+        if image is not None:
+            self._enlarge()
+            bounds = image.getBounds()
+            listed = rois.place_beside(bounds.x + bounds.width + GAP, bounds.y, screen)
+            below = max([bounds.y + bounds.height] + listed) + GAP
+            x = min(max(bounds.x, 0), max(screen.width - self.getWidth(), 0))
+            self.setLocation(x, min(below, max(screen.height - self.getHeight() - 40, 0)))
         self.setVisible(True)
 
-    def step(self):
+    def _enlarge(self):
+        # outlines of small images cannot be seen at their own size
+        canvas = self._image.getCanvas()
+        while max(self._image.getWidth(), self._image.getHeight()) * canvas.getMagnification() < SMALL:
+            before = canvas.getMagnification()
+            canvas.zoomIn(canvas.getWidth() // 2, canvas.getHeight() // 2)
+            if canvas.getMagnification() <= before:
+                break
+
+    def step(self, ready=None):
         """Show the next image with its ROIs; words about it."""
         image = self._left.pop(0)
-        self._image, count = correcting.begin(image, self._source, self._output)
+        self._image, count = correcting.begin(image, self._source, self._output, ready)
+        if self.isVisible() and self._image.getWindow() is not None:
+            self._enlarge()
         self._kept, self._saved = rois.Shown(self._image).state(), False
         place = "" if self._total == 1 else "%d of %d: " % (self._total - len(self._left), self._total)
         self._heading.setText("%s%s, %d objects" % (place, self._image.getTitle(), count))
@@ -136,7 +153,6 @@ class CorrectWindow(Dialog):
             action()
         except (Exception, JavaException) as problem:  # noqa: BLE001 - Java's are none of Python's
             self._say(sentence(correcting.words_of(problem)))
-            IJ.log("Zooferry: " + correcting.words_of(problem))
 
     def _say(self, words):
         self._words.setText(words)
@@ -151,7 +167,6 @@ class CorrectWindow(Dialog):
         self._kept, self._saved = rois.Shown(self._image).state(), True
         parts = words.split("; ")
         self._say("\n".join(sentence(part) for part in parts))
-        IJ.log("%s: %s" % (TITLE, words))
         asking.record(TITLE, [("action", "", ""), correcting.ROWS[2]], ["save", self._output])
 
     def _may_leave(self):

@@ -186,12 +186,21 @@ class Shown(object):
     def drawn(self):
         """A selection of the image that is none of them, or None."""
         roi = self.image.getRoi()
-        known = [one for one in self.get() if roi is not None and one.equals(roi)]
-        return None if roi is None or known else roi
+        if roi is None:
+            return None
+        bare = _without_image(roi)
+        return None if [one for one in self.get() if bare.equals(_without_image(one))] else roi
 
     def state(self):
         """A number that changes with every change of them."""
         return hash(tuple(Arrays.hashCode(RoiEncoder.saveAsByteArray(roi)) for roi in self.get()))
+
+
+def _without_image(roi):
+    # the lengths of outlines are compared too, and with an image they are in its unit
+    copy = roi.clone()
+    copy.setImage(None)
+    return copy
 
 
 def others():
@@ -202,6 +211,15 @@ def others():
 
     manager = RoiManager.getInstance()
     return manager.getCount() if manager is not None else 0
+
+
+def place_beside(x, y, screen):
+    """Move the ROI Manager there, if there is room; its lower edge, in a list."""
+    manager = _manager()
+    if x + manager.getWidth() <= screen.width:
+        manager.setLocation(x, y)
+        return [y + manager.getHeight()]
+    return []
 
 
 def forget():

@@ -23,8 +23,9 @@ elif chosen is not None:
     from zooferry_fiji import correcting_window
 
     passed, status = correcting_window.start(chosen)
-asking.record(correcting.TITLE, *correcting.recorded(chosen))
+else:
+    correcting.record(None)
 ask.unlisted(module, ["passed", "status"])
-if chosen is not None:
+if chosen is not None and (chosen["action"] or not passed):
     asking.tell(correcting.TITLE, passed, status)
     ending.end(passed)
