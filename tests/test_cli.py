@@ -13,7 +13,7 @@ import tifffile
 from zooferry.cli import build_parser, main
 
 COMMANDS = ["demo", "simulate", "methods", "train", "predict", "evaluate", "package", "check", "imagej", "fiji"]
-COMMANDS += ["doctor", "labels"]
+COMMANDS += ["doctor", "labels", "models"]
 
 
 def write(folder, name, array, **options):

@@ -14,6 +14,7 @@ from zooferry.cli_benchmark import add_benchmark
 from zooferry.cli_degrade import add_degrade
 from zooferry.cli_fiji import add_fiji
 from zooferry.cli_labels import add_labels
+from zooferry.cli_models import add_models
 from zooferry.cli_train import add_learning_curve, add_train
 from zooferry.errors import ZooferryError
 
@@ -59,9 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zooferry", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"zooferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_train, add_learning_curve, add_benchmark):
+    for add in (_add_demo, _add_simulate, add_degrade, _add_methods, add_models):
         add(commands)
-    for add in (add_labels, _add_predict, _add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
+    for add in (add_train, add_learning_curve, add_benchmark, add_labels):
+        add(commands)
+    for add in (_add_predict, _add_evaluate, _add_package, _add_check, _add_imagej, add_fiji, _add_doctor):
         add(commands)
     return parser
 
