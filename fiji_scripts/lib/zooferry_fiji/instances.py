@@ -8,7 +8,13 @@ from .errors import UnsupportedError, ZooferryError
 
 # method -> parameter -> what is taken without it; as zooferry/instances/declaration.py says
 METHODS = {
-    "star_convex": {"grid": [1, 1], "prob_thresh": 0.5, "nms_thresh": 0.4, "border": 2},
+    "star_convex": {
+        "grid": [1, 1],
+        "prob_thresh": 0.5,
+        "nms_thresh": 0.4,
+        "border": 2,
+        "anisotropy": [1.0, 1.0, 1.0],
+    },
     "flows": {
         "prob_thresh": 0.0,
         "flow_thresh": 0.4,
@@ -19,7 +25,7 @@ METHODS = {
     },
     "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
 }
-VOLUMES = ("borders",)  # the methods whose objects go through slices with "volume": true
+VOLUMES = ("star_convex", "borders")  # the methods whose objects go through slices with "volume": true
 SPEC_STEPS = ("stardist_postprocessing", "cellpose_flow_dynamics")
 
 
@@ -55,6 +61,8 @@ def read_declaration(rdf, outputs, model):
     if unknown:
         allowed = ", ".join(sorted(result))
         raise ZooferryError(words + "the parameter %s of %s; allowed: %s" % (unknown[0], method, allowed))
+    if said.get("volume") and method == "star_convex":
+        result["grid"] = [1, 1, 1]
     result.update(said)
     if result["volume"] and method not in VOLUMES:
         raise UnsupportedError(words + "volumes of %s, which do not run in ImageJ yet: use zooferry predict" % method)
@@ -71,6 +79,8 @@ def from_step(step):
             "prob_thresh": kwargs["prob_threshold"],
             "nms_thresh": kwargs["nms_threshold"],
             "border": kwargs["b"],
+            "anisotropy": kwargs.get("anisotropy") or [1.0, 1.0, 1.0],
+            "volume": len(kwargs["grid"]) == 3,
         }
     return dict(
         METHODS["flows"],
@@ -84,9 +94,9 @@ def from_step(step):
 def check_step(step, axes, model):
     """Refuse a label step that does not run here."""
     kwargs, words = step["kwargs"], "model %s: %s " % (model, step["id"])
-    volume = kwargs.get("do_3D") or len(kwargs.get("grid") or [1, 1]) != 2 or kwargs.get("ndim", 2) != 2
-    if volume or "z" in axes:
-        raise UnsupportedError(words + "of volumes does not run in ImageJ yet")
+    flat = len(kwargs.get("grid") or [1, 1]) == 2
+    if kwargs.get("do_3D") or kwargs.get("overlap_label") is not None or ("z" in axes) == flat:
+        raise UnsupportedError(words + "of such volumes does not run in ImageJ yet")
     wanted = ("prob_threshold", "nms_threshold", "n_rays", "grid", "b")
     if step["id"] != SPEC_STEPS[0]:
         wanted = ("cellprob_threshold", "flow_threshold")
@@ -106,7 +116,9 @@ def lay_heads(tensor):
     if not steps:
         return
     kwargs = steps[0]["kwargs"]
-    spacing = dict(zip(("y", "x"), kwargs.get("grid") or (1, 1)))
+    grid = kwargs.get("grid") or (1, 1)
+    spacing = dict(zip(("z", "y", "x")[-len(grid) :], grid))
+    tensor["volume"] = len(grid) == 3
     tensor["channels"] = kwargs.get("n_rays", 2) + 1
     tensor["labels"] = True
     tensor["own_sizes"] = tensor["sizes"]
@@ -182,11 +194,15 @@ def decode(declaration, heads, size, shape=None):
 def _star_convex(declaration, heads, size, shape):
     grid, border = declaration["grid"], declaration["border"]
     shape = shape or [n * g for n, g in zip(size, grid)]
-    sides = list(border[0]) + list(border[1]) if hasattr(border, "__len__") else [border] * 4
-    sizes = _array(list(size) + list(grid) + list(shape), "i")
-    thresholds = _array([declaration["prob_thresh"], declaration["nms_thresh"]], "d")
-    kernel = kernels.load("star_convex")
-    return kernel.labels(heads[0], _planes(heads[1:]), sizes, _array(sides, "i"), thresholds), shape
+    sides = [side for pair in border for side in pair] if hasattr(border, "__len__") else [border] * 2 * len(size)
+    sizes, sides = _array(list(size) + list(grid) + list(shape), "i"), _array(sides, "i")
+    thresholds = [declaration["prob_thresh"], declaration["nms_thresh"]]
+    if len(size) == 2:
+        numbers = _array(thresholds, "d")
+        return kernels.load("star_convex").labels(heads[0], _planes(heads[1:]), sizes, sides, numbers), shape
+    numbers = _array(thresholds + list(declaration["anisotropy"]), "d")
+    kernel = kernels.load("polyhedra", "solids", "half_spaces")
+    return kernel.labels(heads[0], _planes(heads[1:]), sizes, sides, numbers), shape
 
 
 def _array(values, kind):

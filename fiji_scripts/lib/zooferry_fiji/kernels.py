@@ -8,11 +8,11 @@ from .errors import ZooferryError
 MISSING = "Groovy is not installed: run zooferry fiji install, or put groovy-4.0.23.jar into Fiji's folder jars/"
 
 
-def load(name, needs=None):
+def load(name, *needs):
     """The compiled class of `<name>.groovy` beside this file; its members are static.
 
-    `needs` is the name of another kernel whose class it uses. An unchanged file is compiled once in the life of ImageJ
-    (about 1 s).
+    `needs` are the names of kernels whose classes it uses; each of them may use those behind it. An unchanged file is
+    compiled once in the life of ImageJ (about 1 s).
     """
     from ij import IJ
 
@@ -22,7 +22,7 @@ def load(name, needs=None):
     kept = IJ.getProperty(key)
     if kept is not None and kept[0] == stamp:
         return kept[1]
-    kernel = _compiled(path, load(needs).getClassLoader() if needs else IJ.getClassLoader())
+    kernel = _compiled(path, load(*needs).getClassLoader() if needs else IJ.getClassLoader())
     IJ.setProperty(key, (stamp, kernel))
     return kernel
 
