@@ -13,7 +13,7 @@ import numpy as np
 from zooferry import run_folder
 from zooferry.errors import ZooferryError
 from zooferry.files import write_json
-from zooferry.instances import star_convex
+from zooferry.instances import polyhedra, star_convex
 from zooferry.instances.declaration import Declaration, decode
 from zooferry.methods.segmentation import SCORED, Decoding
 from zooferry.prediction import predict_outputs
@@ -111,7 +111,17 @@ def _star_trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[flo
     grid = decoding.parameters["grid"]
     found = star_convex.find_candidates(image.heads[0], image.heads[1:], grid=grid, prob_thresh=min(probabilities))
     for overlapping in overlaps:
-        kept = found.chosen(star_convex.suppress(found, nms_thresh=overlapping))
+        if image.labels.ndim == 3:
+            sizes = decoding.parameters["anisotropy"]
+            kept = found.chosen(polyhedra.suppress(found, anisotropy=sizes, nms_thresh=overlapping))
+        else:
+            kept = found.chosen(star_convex.suppress(found, nms_thresh=overlapping))
         for probability in probabilities:
             above = kept.chosen(np.flatnonzero(kept.prob > np.float32(probability)))
-            yield (probability, overlapping), star_convex.draw(above, image.labels.shape)
+            yield (probability, overlapping), _drawn(above, image.labels.shape, decoding)
+
+
+def _drawn(kept: star_convex.Polygons, shape: tuple[int, ...], decoding: Decoding) -> np.ndarray:
+    if len(shape) == 3:
+        return polyhedra.draw(kept, shape, decoding.parameters["anisotropy"])
+    return star_convex.draw(kept, shape)

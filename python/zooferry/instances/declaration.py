@@ -12,13 +12,13 @@
           grid: [2, 2]
 
 ``volume: true`` says that the heads are those of stacks Z Y X, whose objects go through slices; without it every plane
-is decoded by itself. A grid has then three numbers, and star_convex takes the `anisotropy` of its rays: pixel sizes along
-z, y, x in any unit.
+is decoded by itself. A grid has then three numbers, and star_convex takes the `anisotropy` of its rays: pixel sizes
+along z, y, x in any unit.
 
 ==============  ==============================================================================================
 method          heads along the channel axis; parameters
 ==============  ==============================================================================================
-star_convex     probability, distances along the rays; those of `labels_from_distances` in `star_convex` and `polyhedra`, but shape
+star_convex     probability, distances along the rays; those of `star_convex.labels_from_distances`, not shape
 flows           flow along Y, flow along X, logit of the probability; those of `flows.labels_from_flows`
 borders         probabilities of background, object, border; those of `borders.labels_from_classes`
 ==============  ==============================================================================================
@@ -157,7 +157,8 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
     if declaration.method == "star_convex":
         _require(heads, declaration, heads.shape[0] >= 4, "at least 4 channels: probability and distances")
         kind = polyhedra if declaration.volume else star_convex
-        return kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
+        found: np.ndarray = kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
+        return found
     _require(heads, declaration, heads.shape[0] == 3, "3 channels")
     if declaration.method == "flows":
         return flows.labels_from_flows(heads[2], heads[:2], **parameters)

@@ -195,14 +195,14 @@ class _Suppression(_Shapes):
         """Bounds 3 to 5; `count` is how many pixels lie in both."""
         wanted = float(self.threshold) * float(min(self.volumes[n], self.volumes[m]))
         if wanted >= FEW and not wanted / 2 <= count <= wanted * 2:
-            return count > wanted
+            return bool(count > wanted)
         other = np.array([m])
         middle = 0.5 * (self.points[n] + self.points[m]).astype(np.float64)
         planes = [solids.face_planes(self.corners[k], self.solids.faces) for k in (n, m)]
         if self._above(solids.volume_between(np.concatenate(planes), middle) or 0.0, n, other)[0]:
             return True
-        hulls = [solids.hull_planes(self.corners[k]) for k in (n, m)]
-        shared = None if hulls[0] is None or hulls[1] is None else solids.volume_between(np.concatenate(hulls), middle)
+        one, two = (solids.hull_planes(self.corners[k]) for k in (n, m))
+        shared = None if one is None or two is None else solids.volume_between(np.concatenate([one, two]), middle)
         if shared is not None and not self._above(shared, n, other)[0]:
             return False
         return bool(self._above(count, n, other)[0])

@@ -73,7 +73,7 @@ METHODS = (
         "Buchholz et al., ECCV workshops 2020, doi:10.48550/arXiv.2005.02987", needs_labels=True, some_labels=True,
     ),
     MethodFacts(
-        "stardist", "StarDist: star-convex objects", (2,), False,
+        "stardist", "StarDist: star-convex objects", (2, 3), False,
         "images and label images", "Schmidt et al., MICCAI 2018, doi:10.1007/978-3-030-00934-2_30", needs_labels=True,
     ),
     MethodFacts(

@@ -36,6 +36,8 @@ class StarVolumeUNet(nn.Module):
         Odd side of the convolutions' kernel in pixels.
     grid : sequence of int
         Pixels of the volume between neighbours of the output along z, y, x: powers of 2.
+    widest : int
+        Most feature channels of a level; 0 is no limit.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class StarVolumeUNet(nn.Module):
         depth: int = 2,
         kernel: int = 3,
         grid: Sequence[int] = (1, 2, 2),
+        widest: int = 0,
     ) -> None:
         super().__init__()
         halvings = [side.bit_length() - 1 for side in grid]
@@ -60,7 +63,7 @@ class StarVolumeUNet(nn.Module):
             self.coarser.append(_block((before, wide, wide), kernel))
             self.thin.append(nn.MaxPool3d(tuple(2 if level < times else 1 for times in halvings)))
             before = wide
-        widths = [width * 2**level for level in range(depth + 1)]
+        widths = [min(width * 2**level, widest or width * 2**level) for level in range(depth + 1)]
         self.down = nn.ModuleList()
         for wide in widths[:-1]:
             self.down.append(_block((before, wide, wide), kernel))
