@@ -219,4 +219,5 @@ def _dropped(labels: np.ndarray, min_size: int) -> np.ndarray:
 
 def _filled(mask: np.ndarray) -> np.ndarray:
     outside, count = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return mask if count == 1 else np.asarray(outside != outside[0, 0])[1:-1, 1:-1]
+    inner = (slice(1, -1),) * mask.ndim
+    return mask if count == 1 else np.asarray(outside != outside[(0,) * mask.ndim])[inner]
