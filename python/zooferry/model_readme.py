@@ -1,12 +1,10 @@
-"""The README.md and the cover picture of a package, from what the run knows."""
+"""The README.md of a package, from what the run knows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from zooferry import __version__, methods
 from zooferry.degradation import enlarge
@@ -15,8 +13,6 @@ from zooferry.methods.outputs import read_outputs
 from zooferry.metrics import score
 from zooferry.packaged_tensors import Example
 from zooferry.tile_effect import tile_words
-
-COVER_SIDE = 512
 
 
 def write(
@@ -47,7 +43,7 @@ def write(
 
 {description["description"]}
 
-Method: {facts.title} ({facts.paper}).
+{_picture(content)}Method: {facts.title} ({facts.paper}).
 Made with zooferry {__version__}.
 
 ## Use
@@ -78,6 +74,12 @@ them on normalised random images of three sizes and two batch sizes:
 
 Do not use it on images of another kind (structure, noise, pixel size) without comparing with a reference there.
 """
+
+
+def _picture(content: Mapping[str, Any]) -> str:
+    if "instances" not in content and "labels_step" not in content:
+        return ""
+    return "![an image, and the objects that the model finds in it](cover.png)\n\n"
 
 
 def _range(content: Mapping[str, Any]) -> str:
@@ -142,35 +144,3 @@ def _scores(example: Example) -> str:
         found = score(enlarge(array[0], grown) if max(grown) > 1 else array[0], example.target[0])
         lines.append(f"| {name} | {found.nrmse:.4f} | {found.psnr:.2f} | {found.ssim:.4f} |")
     return "\n".join(lines) + "\n"
-
-
-def write_cover(path: Path, example: Example) -> None:
-    """A picture of the first channel and the middle plane, cropped to squares as the zoo wants them.
-
-    Input on the left and output on the right; with three outputs or more, a square of the input and these.
-    """
-    from matplotlib.image import imsave
-
-    tiles = [_tile(_plane(array, example)) for array in (example.seen, *example.outputs.values())]
-    rows = [tiles[:2], tiles[2:4]] if len(tiles) > 3 else [tiles[:2]]
-    picture = np.vstack([np.hstack(row) for row in rows])
-    imsave(path, picture, cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": ""})
-
-
-def _plane(array: np.ndarray, example: Example) -> np.ndarray:
-    """The middle slice, or where the network makes z finer the middle section z-x, its slices as thick as they were."""
-    if array.ndim == 3:
-        return np.asarray(array[0])
-    finest = example.restored.shape[1]
-    if finest > example.raw.shape[1]:
-        return np.repeat(array[0, :, array.shape[2] // 2], finest // array.shape[1], axis=0)
-    return np.asarray(array[0, array.shape[1] // 2])
-
-
-def _tile(plane: np.ndarray) -> np.ndarray:
-    side = min(plane.shape)
-    top, left = ((n - side) // 2 for n in plane.shape)
-    plane = plane[top : top + side, left : left + side]
-    low, high = np.percentile(plane, (0.5, 99.8))
-    grow = max(1, COVER_SIDE // side)
-    return np.kron(np.clip((plane - low) / max(high - low, 1e-9), 0, 1), np.ones((grow, grow)))

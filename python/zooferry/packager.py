@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zooferry import __version__, axes, methods, model_config, model_readme, run_folder
+from zooferry import __version__, axes, covers, methods, model_config, model_readme, run_folder
 from zooferry.architectures import source_file
 from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
@@ -93,7 +93,7 @@ def package_run(
         description = _describe(run, parts, content, said)
         readme = model_readme.write(run, content, description, shown, deviations)
         (parts / "README.md").write_text(readme, encoding="utf-8")
-        model_readme.write_cover(parts / "cover.png", shown)
+        covers.write_cover(parts / "cover.png", shown, content)
         folder = _save(description, parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
