@@ -23,6 +23,7 @@ HOW = (
     "Missing object: draw it on the image, press t.\n"
     "Wrong outline: select it, change it, press Update."
 )
+LINES = 5  # of words in the window
 GAP = 8  # pixels between windows
 SMALL = 380  # pixels of the screen: images that would be smaller are enlarged
 GROUND = Color(244, 246, 248)
@@ -155,7 +156,9 @@ class CorrectWindow(Dialog):
             self._say(sentence(correcting.words_of(problem)))
 
     def _say(self, words):
-        self._words.setText(words)
+        # always as many lines, for a MultiLineLabel that has become lower stays so (observed in ImageJ 1.54p)
+        self._words.setText(words + "\n " * max(LINES - words.count("\n") - 1, 0))
+        self._words.invalidate()
         self.pack()
         self._words.repaint()
 

@@ -4,7 +4,7 @@ import os
 
 from ij import ImagePlus, ImageStack
 from ij.gui import ImageRoi, Overlay, TextRoi
-from ij.io import RoiDecoder, RoiEncoder
+from ij.io import RoiDecoder
 from ij.process import FloatProcessor
 from jarray import array, zeros
 from java.io import ByteArrayOutputStream, FileInputStream, IOException
@@ -192,8 +192,16 @@ class Shown(object):
         return None if [one for one in self.get() if bare.equals(_without_image(one))] else roi
 
     def state(self):
-        """A number that changes with every change of them."""
-        return hash(tuple(Arrays.hashCode(RoiEncoder.saveAsByteArray(roi)) for roi in self.get()))
+        """Names, places and pixels of them: what a label image would show."""
+        return [_pixels_of(roi) for roi in self.get()]
+
+
+def _pixels_of(roi):
+    # not ImageJ's bytes of the ROI: these change when the ROI Manager draws it
+    box, mask = roi.getBounds(), roi.getMask() if roi.isArea() else None
+    inside = Arrays.hashCode(mask.getPixels()) if mask is not None else roi.getType()
+    place = (roi.getPosition(), roi.getZPosition(), roi.getTPosition())
+    return roi.getName(), place, (box.x, box.y, box.width, box.height), inside
 
 
 def _without_image(roi):
