@@ -135,6 +135,8 @@ def suppress(polygons: Polygons, *, nms_thresh: float) -> np.ndarray:
         near = neighbours.of(n)
         near = near[near > n]
         near = near[there[near]]
+        if not len(near):
+            continue
         sides = np.minimum(high[:, near], high[:, n, None]) - np.maximum(low[:, near], low[:, n, None])
         room = (sides[0] + 2) * (sides[1] + 2)  # corners move up to a pixel when they are cut
         meets = (sides[0] >= 0) & (sides[1] >= 0) & (room > nms_thresh * np.minimum(areas[near], areas[n]))
