@@ -157,10 +157,10 @@ def run_benchmark(plan: BenchmarkPlan, out: Path, *, say: Say) -> list[dict[str,
     for number, cell in enumerate(missing, start=1):
         row = _train_and_score(plan, out, cell, say)
         write_json(_file(out, cell), row)
-        write_table(out, _rows(plan, out), plan.to_json())
+        write_table(out, _rows(out), plan.to_json())
         left = (time.monotonic() - started) / number * (len(missing) - number)
         say(f"{cell.name}: AP {row['AP']:.3f}, SEG {row['SEG']:.3f}  {number} of {len(missing)}, {clock(left)} left")
-    rows = _rows(plan, out)
+    rows = _rows(out)
     write_table(out, rows, plan.to_json())
     return rows
 
@@ -169,8 +169,9 @@ def _file(out: Path, cell: Cell) -> Path:
     return out / "cells" / f"{cell.name}.json"
 
 
-def _rows(plan: BenchmarkPlan, out: Path) -> list[dict[str, Any]]:
-    return [read_json(_file(out, cell)) for cell in plan.cells if _file(out, cell).is_file()]
+def _rows(out: Path) -> list[dict[str, Any]]:
+    """Of earlier calls as well, which may have asked for other cells."""
+    return [read_json(path) for path in sorted((out / "cells").iterdir()) if path.suffix == ".json"]
 
 
 def _train_and_score(plan: BenchmarkPlan, out: Path, cell: Cell, say: Say) -> dict[str, Any]:

@@ -23,7 +23,7 @@ SIDE = 128  # pixels of a patch in y and x
 FRACTIONS = {
     "P1": 10, "P2": 19, "P3": 38, "P4": 76, "P5": 152, "P6": 304, "P7": 608, "P8": 1216, "P9": 2432, "P10": 3800
 }  # fmt: skip
-VALIDATION = 64  # annotated patches beside them, on which weights and thresholds are chosen
+VALIDATION = 60  # annotated patches beside them, on which weights and thresholds are chosen
 HELD_OUT = 0.15  # part of the images that validation patches are cut from
 TRAINING_NOISE = 1  # seed; that of the scored images is 0, as in `zooferry evaluate`
 TRIES = 50  # windows without any object, after which an image gives none
@@ -74,10 +74,9 @@ def write_patches(images: Sequence[LabelledImage], count: int, seed: int, out: P
 
 
 def _window(images: Sequence[LabelledImage], rng: np.random.Generator) -> Patch:
-    """An image is chosen with a probability proportional to its size."""
-    sizes = np.array([item.image.size for item in images], float)
+    """Every image has the same chance, large or small, as it has the same weight in the scores."""
     for _ in range(TRIES * len(images)):
-        item = images[int(rng.choice(len(images), p=sizes / sizes.sum()))]
+        item = images[int(rng.integers(len(images)))]
         top, left = (int(rng.integers(0, n - SIDE + 1)) for n in item.image.shape)
         window = (slice(top, top + SIDE), slice(left, left + SIDE))
         labels = item.labels.values[window]

@@ -86,6 +86,13 @@ class PatchSampler:
         volume = np.array([s.image[0].size for s in self.samples], float)
         self.chance = volume / volume.sum()
 
+    def favour(self, chosen: Sequence[bool], part: float) -> None:
+        """Take at least this part of the windows from the chosen samples, where there are others as well."""
+        which = np.array(chosen)
+        own = float(self.chance[which].sum())
+        if 0 < own < part:
+            self.chance = np.where(which, self.chance * part / own, self.chance * (1 - part) / (1 - own))
+
     def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """`count` windows: an array B C (Z) Y X of the images and, where there are targets, one of the targets."""
         drawn = [self._window(rng) for _ in range(count)]

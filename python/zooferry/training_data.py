@@ -283,7 +283,10 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
         part = float(getattr(settings, "degraded", 1.0))
         fresh = FreshSampler(train_samples, sides, foreground, remake=remake, sizes=sizes, part=part)
         return Data(fresh, validation_sampler)
-    return Data(PatchSampler(train_samples, sides, foreground), validation_sampler)
+    sampler = PatchSampler(train_samples, sides, foreground)
+    if part := float(getattr(settings, "annotated", 0.0)):  # of DenoiSeg, whose targets are below 0 where unknown
+        sampler.favour([s.target is not None and bool(s.target.max() >= 0) for s in train_samples], part)
+    return Data(sampler, validation_sampler)
 
 
 def _scaled_target(sample: RawSample, scalings: Any, matching: str) -> np.ndarray | None:

@@ -30,6 +30,9 @@ class DenoiSegSettings(SegmentationSettings):
     ----------
     alpha : float
         Weight of the denoising in the loss, from 0; the segmentation has the rest to 1.
+    annotated : float
+        Least part of the patches that come from annotated images; 0 draws from all alike, as the paper does. With few
+        label images most steps would otherwise teach nothing about objects.
     border_weight : float
         Of the border's pixels in the cross-entropy; others have 1.
     grow : int
@@ -43,6 +46,7 @@ class DenoiSegSettings(SegmentationSettings):
     noise: float = 0.0
     zoom: float = 1.0
     alpha: float = 0.5
+    annotated: float = 0.5
     border_weight: float = 5.0
     grow: int = 0
     box: int = 5
@@ -52,6 +56,7 @@ class DenoiSegSettings(SegmentationSettings):
         """See :class:`SegmentationSettings`."""
         super().__post_init__()
         self._require("alpha", 0 <= self.alpha < 1, "0 to less than 1")
+        self._require("annotated", 0 <= self.annotated < 1, "0 to less than 1")
         self._require("border_weight", 0 < self.border_weight <= 1000, "above 0, to 1000")
         self._require("grow", 0 <= self.grow <= 100, "0 to 100")
         self._require("box", 2 <= self.box <= self.patch, "2 to the patch's side")
@@ -93,7 +98,10 @@ def build_network(settings: DenoiSegSettings, dims: int, in_channels: int, out_c
 def loss(
     network: torch.nn.Module, arrays: tuple[np.ndarray, ...], settings: DenoiSegSettings, rng: np.random.Generator
 ) -> torch.Tensor:
-    """``alpha`` times the squared error at masked pixels plus the rest to 1 times the cross-entropy (equation 1)."""
+    """``alpha`` times the squared error at masked pixels plus the rest to 1 times the cross-entropy (equation 1).
+
+    The cross-entropy is a mean over annotated pixels alone: those of other images neither add to it nor water it down.
+    """
     patches, classes = arrays
     masked, places = mask_pixels(patches, settings.box, settings.window, rng)
     denoised, logits = network(as_tensor(masked, network), bare=True)
