@@ -185,7 +185,7 @@ def _of_package(package: OpenPackage, *, trust_code: bool) -> Parent:
         name=package.name,
         id=str(package.content.get("id") or ""),
         sha256=package.sha256,
-        architecture=CLASSES[plain],
+        architecture=CLASSES[plain.removeprefix("OneHead")],  # of a package with a label step; the same weights
         arguments=arguments,
         weights=weights,
         percentiles=inside or _percentiles(package.inputs[0].operations),
