@@ -146,19 +146,33 @@ def test_tiles_give_the_whole_image(runs: dict[str, Path], name: str) -> None:
         np.testing.assert_allclose(tiled[key], expected, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["unet finetune-sequential", "unet finetune", "stardist sequential"])
-def test_packages_run_in_every_python_host_and_are_trusted(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
-    archive = package_run(runs[name], tmp_path / "model.zip", card=None, say=quiet)
-    report = check_package(archive, hosts=["core-pytorch", "onnx", "torchscript"], out=None, on_line=quiet)
-    assert report.passed, report
-    with open_package(archive) as package:
+@pytest.fixture(scope="module")
+def packages(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Packaging compares ONNX and TorchScript with the network on several sizes, and asks bioimageio.core."""
+    folder = tmp_path_factory.mktemp("packages")
+    names = ("unet finetune-sequential", "stardist sequential")
+    return {name: package_run(runs[name], folder / f"{name[:4]}.zip", card=None, say=quiet) for name in names}
+
+
+@pytest.mark.parametrize("name", ["unet finetune-sequential", "stardist sequential"])
+def test_packages_declare_their_objects_and_are_trusted(packages: dict[str, Path], name: str) -> None:
+    with open_package(packages[name]) as package:
         assert package.architecture is not None
         assert package.architecture.is_own
         assert package.content["config"]["zooferry"]["instances"]["outputs"]
+        said = package.content["config"]["bioimageio"]["architecture_description"]
+        assert said.startswith("denoising U-Net of depth 2 and width 4, then a U-Net of depth")
 
 
-def test_a_sequential_package_can_be_trained_further(runs: dict[str, Path], images: Path, tmp_path: Path) -> None:
-    parent = open_parent(package_run(runs["unet finetune-sequential"], tmp_path / "m.zip", card=None, say=quiet))
+def test_a_package_runs_from_its_state_dict_without_trust(packages: dict[str, Path]) -> None:
+    report = check_package(packages["unet finetune-sequential"], hosts=["core-pytorch"], out=None, on_line=quiet)
+    assert report.passed, report
+
+
+def test_a_sequential_package_can_be_trained_further(
+    runs: dict[str, Path], packages: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    parent = open_parent(packages["unet finetune-sequential"])
     values = {**QUICK, "patch": 32, "batch": 2, "learning_rate": 1e-8}
     (tmp_path / "images").mkdir()
     for number in range(2):

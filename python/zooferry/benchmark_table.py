@@ -49,10 +49,21 @@ def write_table(out: Path, rows: Rows, plan: Mapping[str, Any]) -> None:
     for kind in ("svg", "png"):
         write_atomically(out / f"figure.{kind}", lambda path, kind=kind: _draw(path, entries, kind))  # type: ignore[misc]
     drawn = (out / "figure.svg").read_text(encoding="utf-8")
-    about = {"cells": str(len(rows)), **{key: str(value) for key, value in plan.items()}}
+    about = {"trainings": f"{len(rows)}, {sum(row['cpu_seconds'] for row in rows):.0f} CPU seconds", **_words(plan)}
     tables = {f"n{noise:g}": grid(entries, noise) for noise in _of(entries, "noise")}
     figure = drawn[drawn.index("<svg") :]
     write_page(out / "report.html", "benchmark.html", {"about": about, "tables": tables, "figure": figure})
+
+
+def _words(plan: Mapping[str, Any]) -> dict[str, str]:
+    """What a plan (plan.json) says, for people."""
+    folders = {"images": ", ".join(plan.get("images", ()))}
+    settings = {
+        what: ", ".join(f"{key} {value}" for key, value in plan.get(key, {}).items())
+        for what, key in (("settings", "values"), ("of the denoisers", "denoiser"))
+    }
+    limit = {"time limit": f"{plan['seconds']:g} s each"} if plan.get("seconds") else {}
+    return {**folders, **settings, **limit}
 
 
 def means(rows: Rows) -> list[dict[str, Any]]:
@@ -140,7 +151,8 @@ def _draw(path: Path, entries: Rows, kind: str) -> None:
     for row, (noise, score) in enumerate((n, s) for n in noises for s in SCORES):
         for field, method in zip(fields[row], methods, strict=True):
             _draw_field(field, [e for e in entries if (e["noise"], e["method"]) == (noise, method)], score)
-            field.set(title=f"{method}, n{noise:g}", ylabel="AP at IoU 0.5" if score == "AP" else score)
+            field.set(title=f"{method}, n{noise:g}")
+        fields[row][0].set_ylabel("AP at IoU 0.5" if score == "AP" else score)
     for field in fields[-1]:
         ticks = [FRACTIONS[name] for name in _of(entries, "fraction")]
         field.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -162,4 +174,5 @@ def _draw_field(field: Any, entries: Rows, score: str) -> None:
         if known:
             field.plot(*zip(*known, strict=True), "D", color=COLOURS[schedule], markersize=6, fillstyle="none")
     field.set_xscale("log")
+    field.set_xlim(0.7 * min(e["patches"] for e in entries), 1.4 * max(e["patches"] for e in entries))
     field.grid(alpha=0.3)
