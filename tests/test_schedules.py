@@ -23,6 +23,7 @@ from zooferry.cli import main
 from zooferry.denoisers import fitting, take_what_fits
 from zooferry.errors import ZooferryError
 from zooferry.images import read_image, write_image
+from zooferry.label_step import with_labels_step
 from zooferry.methods.stardist import StarDistSettings
 from zooferry.methods.unet import UNetSettings
 from zooferry.networks.segmentation import BorderUNet, StarUNet
@@ -426,3 +427,14 @@ def test_denoiseg_draws_enough_annotated_patches_by_head() -> None:
     assert sampler.chance.tolist() == pytest.approx([0.1, 0.7, 0.1, 0.1])
     sampler.favour([True] * 4, 0.5)
     assert sampler.chance.sum() == pytest.approx(1)
+
+
+def test_a_label_step_takes_both_networks_with_one_head(runs: dict[str, Path]) -> None:
+    content = read_run(runs["stardist sequential"])
+    changed = with_labels_step(content)["network"]
+    assert changed["architecture"] == "sequential.OneHeadSequentialStarUNet"
+    network = build_trained_network(runs["stardist sequential"], {**content, "network": changed})
+    image = torch.randn(1, 1, 32, 32)
+    with torch.no_grad():
+        prob, distances = build_trained_network(runs["stardist sequential"])(image)
+        torch.testing.assert_close(network(image), torch.cat((prob, distances), dim=1))

@@ -101,7 +101,7 @@ class Front:
         both = {"denoiser": own, "gain": list(self.gain), "offset": list(self.offset)}
         name = f"sequential.Sequential{name_of(network).partition('.')[2]}"
         if name not in ARCHITECTURES:
-            raise ZooferryError("a denoiser can go in front of unet and stardist alone; leave it away")
+            raise ZooferryError("a denoiser can go before unet, and before stardist in 2D; leave it away here")
         arguments = {**entry["arguments"], **both}
         found = ARCHITECTURES[name](**arguments)
         assert isinstance(found, SequentialUNet)

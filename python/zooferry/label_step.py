@@ -19,6 +19,7 @@ from zooferry.instances.declaration import LABELS
 from zooferry.methods.outputs import Output
 
 NETWORKS = {"star_convex": "segmentation.OneHeadStarUNet", "flows": "segmentation.OneHeadFlowUNet"}
+AFTER_DENOISER = {"star_convex": "sequential.OneHeadSequentialStarUNet"}
 OF_VOLUMES = {"star_convex": "star_volumes.OneHeadStarVolumeUNet"}
 
 
@@ -36,6 +37,7 @@ def with_labels_step(content: Mapping[str, Any]) -> dict[str, Any]:
             f"{content['method']}: the format has label steps for stardist and flows alone; leave --labels-step away"
         )
     networks = OF_VOLUMES if said.get("volume") else NETWORKS
+    networks = AFTER_DENOISER if "denoiser" in content["network"]["arguments"] else networks
     if said["method"] not in networks:
         raise ZooferryError(
             f"the format has no label step for volumes of {content['method']}; leave --labels-step away"
