@@ -88,3 +88,27 @@ def _directions(case: VolumeCase) -> np.ndarray:
     radius = np.sqrt(1 - height**2)
     found = np.stack([height, radius * np.sin(turn), radius * np.cos(turn)], axis=1) / case.anisotropy
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+FLOW_VOLUMES = {
+    "plain": VolumeCase(11, (16, 30, 34), 8, (5, 8), prob_thresh=0.0, anisotropy=(1.5, 1, 1)),
+    "noisy": VolumeCase(12, (16, 30, 34), 8, (5, 8), prob_thresh=0.0, noise=0.4),
+    "small": VolumeCase(13, (14, 28, 30), 30, (2, 5), prob_thresh=0.5, noise=0.2),
+    "flat": VolumeCase(14, (2, 30, 34), 6, (5, 8), prob_thresh=0.0),
+    "none": VolumeCase(15, (6, 12, 12), 2, prob_thresh=99.0),
+}
+
+
+def flow_volume(case: VolumeCase) -> tuple[np.ndarray, np.ndarray]:
+    """Logit (Z Y X) and flows (3 Z Y X, five times unit vectors to the middle of each blob), float32."""
+    labels = blob_volume(case)
+    rng = np.random.default_rng(case.seed + 2000)
+    places = np.indices(labels.shape)
+    sizes = np.maximum(np.bincount(labels.ravel()), 1)
+    centres = [np.bincount(labels.ravel(), axis.ravel()) / sizes for axis in places]
+    towards = np.stack([centre[labels] - axis for centre, axis in zip(centres, places, strict=True)])
+    length = np.sqrt((towards**2).sum(axis=0))
+    flows = np.where(labels > 0, towards / np.maximum(length, 1), 0)
+    flows = 5 * (flows + case.noise * smooth_volume(rng, flows.shape, 1.5))
+    logit = np.where(labels > 0, 4.0, -4.0) + 1.5 * smooth_volume(rng, labels.shape, 1)
+    return logit.astype(np.float32), flows.astype(np.float32)

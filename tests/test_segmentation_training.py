@@ -155,7 +155,7 @@ def test_the_border_weighs_more() -> None:
     assert loss.item() == pytest.approx((right + 5 * wrong) / 6, rel=1e-5)
 
 
-LEARNING = [("unet", 2), ("unet", 3), ("denoiseg", 2), ("denoiseg", 3), ("stardist", 2), ("flows", 2)]
+LEARNING = [("unet", 2), ("unet", 3), ("denoiseg", 2), ("denoiseg", 3), ("stardist", 2), ("stardist", 3), ("flows", 2)]
 
 
 @pytest.mark.parametrize(("name", "dims"), LEARNING)
@@ -308,8 +308,8 @@ def test_objects_go_through_the_slices_of_a_volume() -> None:
     heads = np.stack([classes_of_labels(labels) == number for number in range(3)]).astype(np.float32)
     found = decode(Declaration("borders", ("classes",), {}, volume=True), heads)
     assert len(np.unique(found)) == len(np.unique(labels))
-    content = {"config": {"zooferry": {"instances": {"method": "flows", "outputs": ["a"], "volume": True}}}}
-    with pytest.raises(ZooferryError, match="volume 'True' for flows; allowed: true for borders"):
+    content = {"config": {"zooferry": {"instances": {"method": "flows", "outputs": ["a"], "volume": "yes"}}}}
+    with pytest.raises(ZooferryError, match="volume 'yes' for flows; allowed: true for star_convex, flows or borders"):
         read_declaration(content, ["a"])
 
 

@@ -22,6 +22,7 @@ from zooferry.package import open_model, open_package, package_domain, package_m
 from zooferry.prediction import Model, predict_outputs
 from zooferry.run_folder import read_run
 from zooferry.whole_images import require_images, restore_whole
+from zooferry.three_views import averaged_heads
 
 Say = Callable[[str], None]
 Restore = Callable[[Sequence[xr.DataArray]], Mapping[str, xr.DataArray]]
@@ -100,7 +101,8 @@ def _decoding(restorer: Restorer, declaration: Declaration | None) -> Restorer:
         return restorer
 
     def restore(images: Sequence[xr.DataArray]) -> dict[str, xr.DataArray]:
-        heads = restorer.restore(images)
+        views = declaration.method == "flows" and declaration.volume and "z" in images[0].dims
+        heads = averaged_heads(restorer.restore, images[0], declaration) if views else restorer.restore(images)
         return {**heads, LABELS: label_image(declaration, heads, images[0])}
 
     return replace(restorer, outputs=(*restorer.outputs, LABELS), restore=restore)

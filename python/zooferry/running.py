@@ -61,7 +61,8 @@ def run_package(
 
 def _labels(package: OpenPackage, declaration: Declaration, inputs: Arrays, found: Arrays) -> np.ndarray:
     axes = {t.id: t.axes for t in package.outputs}
-    spatial = ["z", "y", "x"] if declaration.volume else ["y", "x"]
+    deep = declaration.volume and "z" in axes[declaration.outputs[0]]
+    spatial = ["z", "y", "x"] if deep else ["y", "x"]
     order = [*(["batch"] if "batch" in axes[declaration.outputs[0]] else []), "channel", *spatial]
     parts = []
     for name in declaration.outputs:

@@ -113,6 +113,7 @@ def carry_out(task: Task, *, seconds: float | None, resume: bool, say: Say) -> P
     _require_fitting(facts, task.targets, settings)
     raw = dataclasses.replace(_read(facts, task, settings), held=task.held)
     settings = _fitted(method, with_batch(settings, raw.dims), raw, say)
+    raw = method.widened(settings, raw) if hasattr(method, "widened") else raw
     training, validation = split(raw, settings)
     scalings = method.scalings(settings, [raw.samples[i].image for i in training], axes.network_axes(raw.dims))
     scalings = scaled_like_parent(task, scalings)

@@ -23,7 +23,8 @@ from zooferry.trained import open_run
 from zooferry.training_data import RawData, split
 
 Say = Callable[[str], None]
-MOST_IMAGES = 30  # on which thresholds are chosen
+MOST_POLYHEDRA = 10_000  # candidates of a volume, the most probable ones: a raw network has them everywhere
+MOST_IMAGES, MOST_PIXELS = 30, 2_000_000  # on which thresholds are chosen: one of the two
 
 
 def learnt_targets(raw: RawData, method: Any, settings: Settings) -> RawData:
@@ -57,7 +58,8 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
     decoding: Decoding = method.decoding(settings, raw.dims)
     training, validation = split(raw, settings)
     numbers = validation or training
-    numbers = numbers[:: -(-len(numbers) // MOST_IMAGES)]
+    most = max(MOST_IMAGES, MOST_PIXELS // raw.samples[0].image[0].size)
+    numbers = numbers[:: -(-len(numbers) // most)]
     model = open_run(run)
     judged = []
     for number in numbers:
@@ -70,6 +72,7 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
     said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
     said |= {"volume": True} if raw.dims == 3 else {}
     write_json(run / run_folder.RUN_FILE, {**content, "instances": said, "instances_score": score})
+    said |= method.declared(settings) if hasattr(method, "declared") else {}
     words = ", ".join(f"{key} {value:g}" for key, value in best.items())
     say(f"{words}: mean average precision {score:.3f} on {len(judged)} images (IoU {', '.join(map(str, SCORED))})")
 
@@ -108,10 +111,12 @@ def _star_trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[flo
     So each overlap is suppressed once, from the lowest probability on.
     """
     probabilities, overlaps = decoding.tuned["prob_thresh"], decoding.tuned["nms_thresh"]
-    grid = decoding.parameters["grid"]
-    found = star_convex.find_candidates(image.heads[0], image.heads[1:], grid=grid, prob_thresh=min(probabilities))
+    places = {key: decoding.parameters[key] for key in ("grid", "border") if key in decoding.parameters}
+    volume = image.labels.ndim == 3
+    found = star_convex.find_candidates(image.heads[0], image.heads[1:], prob_thresh=min(probabilities), **places)
+    found = found.chosen(np.arange(min(len(found.prob), MOST_POLYHEDRA))) if volume else found
     for overlapping in overlaps:
-        if image.labels.ndim == 3:
+        if volume:
             sizes = decoding.parameters["anisotropy"]
             kept = found.chosen(polyhedra.suppress(found, anisotropy=sizes, nms_thresh=overlapping))
         else:

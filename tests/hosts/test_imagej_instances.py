@@ -35,6 +35,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "steps": 200,
         "largest": 0.4,
         "renumber": False,
+        "anisotropy": [1.0, 1.0, 1.0],
     },
     "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
 }
@@ -98,7 +99,7 @@ def volume_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     for name, case in VOLUME_CASES.items():
         cases[f"volume star {name}"] = polyhedra_case(case)
     star = cases["volume star fine_grid"]
-    rough = star[1] * (1 + 3 * smooth_volume(rng, star[1].shape, 1) ** 2)
+    rough = star[1] * (1 + 0.3 * smooth_volume(rng, star[1].shape, 1) ** 2)
     cases["volume star rough"] = ({**star[0], "nms_thresh": 0.6}, rough.astype(np.float32))
     short = np.where(smooth_volume(rng, star[1].shape, 2) > 0.5, 0.01, star[1])
     cases["volume star short distances"] = (star[0], short.astype(np.float32))

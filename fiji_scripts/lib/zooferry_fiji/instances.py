@@ -22,6 +22,7 @@ METHODS = {
         "steps": 200,
         "largest": 0.4,
         "renumber": False,
+        "anisotropy": [1.0, 1.0, 1.0],
     },
     "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
 }
@@ -64,9 +65,18 @@ def read_declaration(rdf, outputs, model):
     if said.get("volume") and method == "star_convex":
         result["grid"] = [1, 1, 1]
     result.update(said)
-    if result["volume"] and method not in VOLUMES:
-        raise UnsupportedError(words + "volumes of %s, which do not run in ImageJ yet: use zooferry predict" % method)
+    result["views"] = result["volume"] and method not in VOLUMES  # of a 2D network, from three sides
+    result["volume"] = result["volume"] and method in VOLUMES
     return result
+
+
+def require_planes(declaration, slices, model):
+    """Refuse a stack whose objects come out of views from three sides."""
+    if declaration and declaration.get("views") and slices > 1:
+        raise UnsupportedError(
+            "model %s finds objects through %d slices from views of three sides, which does not run in ImageJ yet: "
+            "take one plane, or use zooferry predict" % (model, slices)
+        )
 
 
 def from_step(step):

@@ -1,6 +1,6 @@
 """One run as it was asked for: which planes of which images, at which size, with which model."""
 
-from . import calibration, choice, grid, pixels, rescaling
+from . import calibration, choice, grid, instances, pixels, rescaling
 from .description import load_rdf, read_model
 from .errors import ZooferryError
 from .likeness import Likeness
@@ -48,6 +48,8 @@ class Job(object):
         self.images = [pixels.split_colours(image) for image in images]
         self.region = _region(images[0]) if settings["region"] == "visible region" else None
         self.passes = self._passes(images)
+        slices = set(place[0] for one in self.passes for place in one["places"])
+        instances.require_planes(self.model["instances"], len(slices), self.model["name"])
         self.depth = ([axis["name"] for axis in self.model["grid"] if axis["name"] in grid.DEPTHS] + ["z"])[0]
         self.whole = _lengths(images[0], self.passes[0]["places"], self.depth)
         self._compare_sizes(rdf)

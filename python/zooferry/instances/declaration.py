@@ -13,7 +13,8 @@
 
 ``volume: true`` says that the heads are those of stacks Z Y X, whose objects go through slices; without it every plane
 is decoded by itself. A grid has then three numbers, and star_convex takes the `anisotropy` of its rays: pixel sizes
-along z, y, x in any unit.
+along z, y, x in any unit. Flows of a 2D network are of three views, see `zooferry.three_views`; there `anisotropy`
+says how the slices are interpolated, and the check of flows is for planes alone.
 
 ==============  ==============================================================================================
 method          heads along the channel axis; parameters
@@ -27,7 +28,7 @@ borders         probabilities of background, object, border; those of `borders.l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,11 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "steps": "whole",
         "largest": "number",
         "renumber": "flag",
+        "anisotropy": "sizes",
     },
     "borders": {"threshold": "number", "min_size": "whole", "grow": "whole"},
 }
-VOLUMES = ("star_convex", "borders")  # methods that take stacks as a whole
+VOLUMES = ("star_convex", "flows", "borders")  # methods that take stacks as a whole
 LABELS = "labels"  # the id of the output that decoding adds
 
 
@@ -94,7 +96,8 @@ def read_declaration(content: Mapping[str, Any], outputs: Sequence[str]) -> Decl
     volume = said.get("volume", False)
     if not isinstance(volume, bool) or (volume and said["method"] not in VOLUMES):
         raise _wrong(
-            f"volume {str(volume)[:40]!r} for {said['method']}", f"true for {' and '.join(VOLUMES)}, else false"
+            f"volume {str(volume)[:40]!r} for {said['method']}",
+            f"true for {', '.join(VOLUMES[:-1])} or {VOLUMES[-1]}, else false",
         )
     for key, value in parameters.items():
         if key not in known:
@@ -151,7 +154,7 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
     ZooferryError
         The heads are not what the method takes.
     """
-    from zooferry.instances import borders, flows, polyhedra, star_convex
+    from zooferry.instances import borders, flows, flows_volume, polyhedra, star_convex
 
     parameters = dict(declaration.parameters)
     if declaration.method == "star_convex":
@@ -159,9 +162,16 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
         kind = polyhedra if declaration.volume else star_convex
         found: np.ndarray = kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
         return found
-    _require(heads, declaration, heads.shape[0] == 3, "3 channels")
     if declaration.method == "flows":
+        parameters.pop("anisotropy", None)
+        if declaration.volume and heads.ndim == 4:
+            _require(heads, declaration, heads.shape[0] == 4, "4 channels")
+            of_planes = ("flow_thresh", "renumber")
+            rest = {key: value for key, value in parameters.items() if key not in of_planes}
+            return flows_volume.labels_from_flows(heads[3], heads[:3], **rest)
+        _require(heads, replace(declaration, volume=False), heads.shape[0] == 3, "3 channels")
         return flows.labels_from_flows(heads[2], heads[:2], **parameters)
+    _require(heads, declaration, heads.shape[0] == 3, "3 channels")
     return borders.labels_from_classes(heads, **parameters)
 
 

@@ -170,13 +170,13 @@ class _Suppression(_Shapes):
 
     def suppressed(self, n: int, others: np.ndarray) -> np.ndarray:
         """Those of `others` that candidate n suppresses."""
-        near = others[(np.abs(self.points[others] - self.points[n]) <= 2 * self.reach).all(axis=1)]
+        near: np.ndarray = others[(np.abs(self.points[others] - self.points[n]) <= 2 * self.reach).all(axis=1)]
         upper = np.minimum(self._shared_balls(self.outer, n, near), self._shared_boxes(n, near))
         near = near[(upper >= TINY) & self._above(upper, n, near)]
         surely = self._above(self._shared_balls(self.inner, n, near), n, near)
         open_ = near[~surely]
         if not len(open_):
-            return near[surely]
+            return np.asarray(near[surely])
         mesh = np.meshgrid(*[np.arange(low, high + 1) for low, high in self.boxes[n]], indexing="ij")
         pixels = np.stack([axis.ravel() for axis in mesh], axis=1)
         pixels = pixels[self.solids.hold(np.full(len(pixels), n), pixels)]

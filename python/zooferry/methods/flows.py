@@ -5,8 +5,8 @@ The loss is five times the mean squared error of the flows plus the binary cross
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from zooferry.methods.segmentation import foreground as foreground
 from zooferry.methods.segmentation import network_arguments as unet_arguments
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import FlowUNet
+from zooferry.three_views import slice_thickness, with_side_views
+from zooferry.training_data import RawData
 
 LOGITS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 
@@ -37,6 +39,11 @@ class FlowSettings(SegmentationSettings):
     ----------
     flow_weight : float
         Of the flows' squared error (of vectors of length 5) beside the cross-entropy, as `flow_weight` / 5 of it.
+    volumes : bool
+        Stacks Z Y X are volumes: the network, which is 2D, learns from their planes along z, y and x, and objects of
+        stacks go through slices, by flows averaged from the three views.
+    anisotropy : float
+        Thickness of a slice in pixels of y and x, for `volumes`; 0 takes it from the images' pixel sizes.
     style : bool
         The network adds the style of the whole image to its features; then it is not run in tiles.
     """
@@ -44,10 +51,14 @@ class FlowSettings(SegmentationSettings):
     width: int = 16
     flow_weight: float = 5.0
     style: bool = True
+    volumes: bool = False
+    anisotropy: float = 0.0
 
     def __post_init__(self) -> None:
         """See :class:`SegmentationSettings`."""
         super().__post_init__()
+        self._require("anisotropy", 0 <= self.anisotropy <= 100, "above 0, to 100, or 0 for that of the pixel sizes")
+        self._require("volumes", not self.volumes or self.dims in (0, 2), "false with dims 3; the network is 2D")
         self._require("flow_weight", 0 < self.flow_weight <= 1000, "above 0, to 1000")
 
     @property
@@ -107,3 +118,26 @@ def loss(
 def decoding(settings: FlowSettings, dims: int) -> Decoding:  # noqa: ARG001
     """Cellpose's dynamics with its check of flows."""
     return Decoding("flows", ("flow", "prob"), {"flow_thresh": 0.4}, {"prob_thresh": LOGITS})
+
+
+def fitted_settings(settings: FlowSettings, raw: RawData, say: Callable[[str], None]) -> FlowSettings:
+    """The settings with the thickness of slices filled in, for volumes."""
+    if not settings.volumes or settings.anisotropy:
+        return settings
+    sizes = raw.calibration.get("pixel_size", {})
+    known = all(axis in sizes for axis in ("z", "y", "x"))
+    found = round(slice_thickness([sizes[axis] for axis in ("z", "y", "x")]), 3) if known else 1.0
+    say(f"anisotropy {found:g}: slices are so many pixels thick (--set anisotropy=...)")
+    return replace(settings, anisotropy=found)
+
+
+def widened(settings: FlowSettings, raw: RawData) -> RawData:
+    """For volumes the planes along y and x beside the slices."""
+    if not settings.volumes:
+        return raw
+    return with_side_views(raw, thickness=settings.anisotropy, smallest=settings.patch)
+
+
+def declared(settings: FlowSettings) -> dict[str, object]:
+    """What the declaration says beside the decoding's parameters."""
+    return {"volume": True, "anisotropy": [settings.anisotropy, 1.0, 1.0]} if settings.volumes else {}

@@ -31,6 +31,7 @@ from zooferry.training_data import RawData
 
 RAYS = {2: 32, 3: 96}
 THICK = 1.5  # pixels
+LEAST_RAYS = 12  # of a polyhedron: fewer do not surely lie around its point
 PROBABILITIES = tuple(round(0.3 + 0.05 * k, 2) for k in range(11))
 OVERLAPS = (0.3, 0.4, 0.5)
 TINY = 1e-7
@@ -99,11 +100,13 @@ def fitted_settings(settings: StarDistSettings, raw: RawData, say: Callable[[str
     ZooferryError
         The depth of the patches does not fit to the grid, or there are too few rays for a polyhedron.
     """
-    settings = replace(settings, rays=settings.rays or RAYS[raw.dims])
+    settings = replace(settings, rays=_rays(settings, raw.dims))
     if raw.dims == 2:
         return settings
-    if settings.rays < 4:
-        raise ZooferryError(f"setting rays is {settings.rays}; allowed for volumes: 4 to 256, or 0 to choose")
+    if settings.rays < LEAST_RAYS:
+        raise ZooferryError(
+            f"setting rays is {settings.rays}; allowed for volumes: {LEAST_RAYS} to 256, or 0 to choose"
+        )
     found = settings.anisotropy
     if not found:
         labels = [sample.target[0].astype(np.int64) for sample in raw.samples if sample.target is not None]
@@ -140,11 +143,11 @@ def network_arguments(
     """Arguments of :class:`~zooferry.networks.segmentation.StarUNet`, for volumes of `StarVolumeUNet`."""
     if dims == 3:
         return {
-            "rays": settings.rays, "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
+            "rays": _rays(settings, dims), "in_channels": in_channels, "width": settings.width, "depth": settings.depth,
             "kernel": settings.kernel, "grid": list(_grid(settings, dims)), "widest": settings.widest,
         }  # fmt: skip
     return {
-        "rays": settings.rays, "dims": dims, "in_channels": in_channels, "width": settings.width,
+        "rays": _rays(settings, dims), "dims": dims, "in_channels": in_channels, "width": settings.width,
         "depth": settings.depth, "kernel": settings.kernel, "grid": settings.grid, "widest": settings.widest,
     }  # fmt: skip
 
@@ -167,7 +170,8 @@ def loss(
     grid = _grid(settings, images.ndim - 2)
     on_grid = tuple(slice(None, None, g) for g in grid)
     sizes = _sizes(settings) if len(grid) == 3 else None
-    rays = volume_rays(settings.rays, sizes) if sizes else plane_rays(settings.rays)
+    count = _rays(settings, len(grid))
+    rays = volume_rays(count, sizes) if sizes else plane_rays(count)
     objects = labels[:, 0].astype(np.int64)
     depths = np.stack([object_probability(sample, sizes)[on_grid] for sample in objects])
     prob = as_tensor(depths[:, np.newaxis], network)
@@ -204,8 +208,12 @@ def decoding(settings: StarDistSettings, dims: int) -> Decoding:
 
 
 def _grid(settings: StarDistSettings, dims: int) -> tuple[int, ...]:
-    return (settings.grid,) * 2 if dims == 2 else (settings.grid_z, settings.grid, settings.grid)
+    return (settings.grid,) * 2 if dims == 2 else (settings.grid_z or settings.grid, settings.grid, settings.grid)
 
 
 def _sizes(settings: StarDistSettings) -> tuple[float, float, float]:
-    return (settings.anisotropy, 1.0, 1.0)
+    return (settings.anisotropy or 1.0, 1.0, 1.0)
+
+
+def _rays(settings: StarDistSettings, dims: int) -> int:
+    return settings.rays or RAYS[dims]
