@@ -19,6 +19,7 @@ from zooferry.methods.segmentation import SCORED, Decoding
 from zooferry.prediction import predict_outputs
 from zooferry.segmentation_metrics import overlap
 from zooferry.settings import Settings
+from zooferry.size_model import add_size_model
 from zooferry.trained import open_run
 from zooferry.training_data import RawData, split
 
@@ -71,9 +72,11 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
     best, score = _best(decoding, judged)
     said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
     said |= {"volume": True} if raw.dims == 3 else {}
-    write_json(run / run_folder.RUN_FILE, {**content, "instances": said, "instances_score": score})
     said |= method.declared(settings) if hasattr(method, "declared") else {}
+    write_json(run / run_folder.RUN_FILE, {**content, "instances": said, "instances_score": score})
     words = ", ".join(f"{key} {value:g}" for key, value in best.items())
+    if getattr(settings, "diameter", 0):
+        add_size_model(run, raw, say)
     say(f"{words}: mean average precision {score:.3f} on {len(judged)} images (IoU {', '.join(map(str, SCORED))})")
 
 
