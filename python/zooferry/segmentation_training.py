@@ -25,7 +25,7 @@ from zooferry.training_data import RawData, split
 
 Say = Callable[[str], None]
 MOST_POLYHEDRA = 10_000  # candidates of a volume, the most probable ones: a raw network has them everywhere
-MOST_IMAGES, MOST_PIXELS = 30, 2_000_000  # on which thresholds are chosen: one of the two
+MOST_IMAGES, MOST_PIXELS = 60, 2_000_000  # on which thresholds are chosen: one of the two
 
 
 def learnt_targets(raw: RawData, method: Any, settings: Settings) -> RawData:
