@@ -14,6 +14,8 @@ PARSED = [
     ({"planes": "Frames as Slices"}, {"planes": "frames as slices"}),
     ({"region": "visible_region"}, {"region": "visible region"}),
     ({"channels": "3, 1"}, {"channels": "3,1"}),
+    ({"diameter": "17.50"}, {"diameter": "17.5"}),
+    ({"diameter": "0"}, {}),
     ({"channels": "Each", "rescale": "YES"}, {"channels": "each", "rescale": "yes"}),
 ]
 
@@ -27,6 +29,8 @@ REFUSED = [
     ({"channels": "0"}, "channels is 0"),
     ({"channels": "1,1"}, "channels is 1,1"),
     ({"channels": "red"}, "channels is red"),
+    ({"diameter": "-3"}, "diameter is -3: allowed are pixels, or 0"),
+    ({"diameter": "large"}, "diameter is large"),
     ({"tiles": "4"}, "there is no setting tiles"),
 ]
 

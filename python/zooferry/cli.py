@@ -133,7 +133,13 @@ def _add_predict(commands: Commands) -> None:
     _add_model_and_images(p)
     p.add_argument("--tile", type=int, metavar="PIXELS", help="tile length (default: automatic)")
     p.add_argument("--trust-code", action="store_true", help="let the package's own Python code run")
+    _add_diameter(p)
     p.set_defaults(run=_predict)
+
+
+def _add_diameter(p: argparse.ArgumentParser) -> None:
+    words = "of the objects, for a model that has learnt one size (default, 0: estimated)"
+    p.add_argument("--diameter", type=float, metavar="PIXELS", help=words)
 
 
 def _add_model_and_images(p: argparse.ArgumentParser) -> None:
@@ -145,9 +151,8 @@ def _add_model_and_images(p: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from zooferry.restoring import restore_files
 
-    failed = restore_files(
-        options.model, options.images, options.out, tile=options.tile, say=say, trust_code=options.trust_code
-    )
+    more = {"tile": options.tile, "trust_code": options.trust_code, "diameter": options.diameter}
+    failed = restore_files(options.model, options.images, options.out, say=say, **more)
     return _summary(failed, len(options.images))
 
 
@@ -169,6 +174,7 @@ def _add_evaluate(commands: Commands) -> None:
     p.add_argument("--baselines", action="store_true", help="score tuned classical filters too: was it worth it?")
     p.add_argument("--tune-images", type=Path, metavar="DIR", help="pairs on which the filters are tuned")
     p.add_argument("--tune-targets", type=Path, metavar="DIR", help="(default: the scored ones)")
+    _add_diameter(p)
     p.add_argument("--psf", metavar="YAML", help="'{kind: gaussian, sigma_um: 0.15}': adds the deconvolutions")
     p.set_defaults(run=_evaluate)
 
@@ -176,6 +182,8 @@ def _add_evaluate(commands: Commands) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     if options.labels is not None:
         return _evaluate_labels(options)
+    if options.diameter is not None:
+        raise ZooferryError("--diameter is for segmentations; give their true labels with --labels DIR")
     if options.noise:
         raise ZooferryError("--noise is added to images with label images; give these with --labels DIR")
     from zooferry.evaluation import evaluate_model
@@ -205,7 +213,8 @@ def _evaluate_labels(options: argparse.Namespace) -> int:
     scene = Scene(
         options.images, options.labels, options.noise, options.seed, options.tune_images, options.tune_targets
     )
-    print(score_table(evaluate_segmentation(options.model, scene, options.out, say=say)))
+    report = evaluate_segmentation(options.model, scene, options.out, say=say, diameter=options.diameter)
+    print(score_table(report))
     say(f"report: {options.out / 'report.html'}")
     return 0
 

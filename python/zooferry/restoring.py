@@ -18,11 +18,12 @@ from zooferry.files import make_folder
 from zooferry.images import read_image, require_usable, write_image
 from zooferry.instances.declaration import LABELS, Declaration, read_declaration
 from zooferry.instances.images import label_image
+from zooferry.own_diameter import at_own_diameter
 from zooferry.package import open_model, open_package, package_domain, package_model, why_not_tiled
 from zooferry.prediction import Model, predict_outputs
 from zooferry.run_folder import read_run
-from zooferry.whole_images import require_images, restore_whole
 from zooferry.three_views import averaged_heads
+from zooferry.whole_images import require_images, restore_whole
 
 Say = Callable[[str], None]
 Restore = Callable[[Sequence[xr.DataArray]], Mapping[str, xr.DataArray]]
@@ -74,26 +75,39 @@ def restore_outputs(model: Model, image: xr.DataArray, *, tile: int | None = Non
 
 
 @contextmanager
-def open_restorer(path: Path, *, tile: int | None = None, trust_code: bool = False) -> Iterator[Restorer]:
+def open_restorer(
+    path: Path, *, tile: int | None = None, trust_code: bool = False, diameter: float | None = None
+) -> Iterator[Restorer]:
     """A run folder, package folder or package zip as a function of images.
 
     One image in and images of its size out go through tiles with a halo, everything else through the whole image. A
-    package that declares instances gives labels as well.
+    package that declares instances gives labels as well; `diameter` is that of `own_diameter.at_own_diameter`.
     """
     if (path / "run.json").is_file():
         with open_model(path) as model:
             said = {"config": {"zooferry": read_run(path)}}
-            yield _decoding(_tiled(model, tile), read_declaration(said, list(model.outputs)))
+            declaration = read_declaration(said, list(model.outputs))
+            restorer = _decoding(_tiled(model, tile), declaration)
+            yield at_own_diameter(restorer, declaration, diameter=diameter, guess=_guess(path))
         return
     with open_package(path) as package:
         declaration = read_declaration(package.content, [t.id for t in package.outputs])
         if not why_not_tiled(package):
-            yield _decoding(_tiled(package_model(package, trust_code=trust_code), tile), declaration)
+            tiled = _decoding(_tiled(package_model(package, trust_code=trust_code), tile), declaration)
+            yield at_own_diameter(tiled, declaration, diameter=diameter)
             return
         require_images(package)
         ids = [tuple(t.id for t in tensors) for tensors in (package.inputs, package.outputs)]
         whole = Restorer(ids[0], ids[1], restore_whole(package, trust_code=trust_code), package_domain(package))
-        yield _decoding(whole, declaration)
+        yield at_own_diameter(_decoding(whole, declaration), declaration, diameter=diameter)
+
+
+def _guess(run: Path) -> Callable[[np.ndarray], float] | None:
+    if "size_model" not in read_run(run):
+        return None
+    from zooferry.size_model import diameter_finder
+
+    return diameter_finder(run)
 
 
 def _decoding(restorer: Restorer, declaration: Declaration | None) -> Restorer:
@@ -121,6 +135,7 @@ def restore_files(
     tile: int | None,
     say: Say,
     trust_code: bool = False,
+    diameter: float | None = None,
 ) -> int:
     """Restore images into a folder, under their own names; a bad image does not stop the others.
 
@@ -137,6 +152,8 @@ def restore_files(
         Gets one line per image.
     trust_code : bool
         Whether Python code that the package brings may be run.
+    diameter : float, optional
+        Of the objects, in pixels, for a model that declares one; 0 or None: estimated in each image.
 
     Returns
     -------
@@ -150,7 +167,7 @@ def restore_files(
         image is unusable.
     """
     failed = 0
-    with open_restorer(model_path, tile=tile, trust_code=trust_code) as restorer:
+    with open_restorer(model_path, tile=tile, trust_code=trust_code, diameter=diameter) as restorer:
         groups = _groups(images, restorer.inputs)
         targets = result_paths([group[0] for group in groups], out)
         if not restorer.domain:
@@ -158,9 +175,10 @@ def restore_files(
         for number, (group, target) in enumerate(zip(groups, targets, strict=True), start=1):
             place = f"{number} of {len(groups)}  {' + '.join(path.name for path in group)}"
             try:
-                written, verdict = _restore_group(restorer, group, target)
+                written, verdict, own = _restore_group(restorer, group, target)
                 domain = f"  domain: {verdict.text}" if restorer.domain else ""
-                say(f"{place} -> {', '.join(map(str, written))}{domain}")
+                size = f"  diameter {own:.1f} pixels" if own else ""
+                say(f"{place} -> {', '.join(map(str, written))}{domain}{size}")
             except ZooferryError as error:
                 if len(groups) == 1:
                     raise
@@ -179,7 +197,8 @@ def _groups(images: Sequence[Path], inputs: Sequence[str]) -> list[Sequence[Path
     return [images[start : start + count] for start in range(0, len(images), count)]
 
 
-def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> tuple[list[Path], Verdict]:
+def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> tuple[list[Path], Verdict, float]:
+    # the files, whether the image is like the training images, and the diameter of its objects or 0
     images = [read_image(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         require_usable(path, image)
@@ -190,7 +209,8 @@ def _restore_group(restorer: Restorer, paths: Sequence[Path], target: Path) -> t
     several = len(restorer.outputs) > 1
     names = {key: target.with_name(f"{target.stem}_{file_name(key)}.tif") if several else target for key in results}
     written = [write_image(names[key], image) for key, image in results.items()]
-    return written, judge(restorer.domain, images[0])
+    own = results[LABELS].attrs.get("diameter", 0.0) if LABELS in results else 0.0
+    return written, judge(restorer.domain, images[0]), own
 
 
 def file_name(name: str) -> str:

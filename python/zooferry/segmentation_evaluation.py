@@ -128,7 +128,9 @@ def read_labelled(images: Path, labels: Path, *, noise: float = 0.0, seed: int =
     return found
 
 
-def evaluate_segmentation(model: Path, scene: Scene, out: Path, *, say: Say) -> SegmentationReport:
+def evaluate_segmentation(
+    model: Path, scene: Scene, out: Path, *, say: Say, diameter: float | None = None
+) -> SegmentationReport:
     """Segment and score a folder of images.
 
     Writes metrics.json, metrics.csv, objects.csv, report.html, and the label images of the model to labels/.
@@ -142,6 +144,8 @@ def evaluate_segmentation(model: Path, scene: Scene, out: Path, *, say: Say) -> 
         Folder to write to.
     say : callable
         Gets the progress.
+    diameter : float, optional
+        Of the objects, in pixels, for a model that declares one; 0 or None: estimated in each image.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def evaluate_segmentation(model: Path, scene: Scene, out: Path, *, say: Say) -> 
     if (scene.tune_images is None) != (scene.tune_labels is None):
         raise ZooferryError("--tune-images and --tune-targets (here label images) go together; give both, or neither")
     labelled = read_labelled(scene.images, scene.labels, noise=scene.noise, seed=scene.seed)
-    segmented, seconds = _segmented(model, labelled, say)
+    segmented, seconds = _segmented(model, labelled, say, diameter)
     classical = _classical(scene, labelled)
     say(f"{CLASSICAL}: {classical.words()}")
     scored = []
@@ -175,10 +179,12 @@ def evaluate_segmentation(model: Path, scene: Scene, out: Path, *, say: Say) -> 
     return report
 
 
-def _segmented(model: Path, labelled: Sequence[LabelledImage], say: Say) -> tuple[list[xr.DataArray], float]:
+def _segmented(
+    model: Path, labelled: Sequence[LabelledImage], say: Say, diameter: float | None
+) -> tuple[list[xr.DataArray], float]:
     """Labels of each image, and the wall time of all."""
     segmented, started = [], time.monotonic()
-    with open_restorer(model) as restorer:
+    with open_restorer(model, diameter=diameter) as restorer:
         if len(restorer.inputs) != 1:
             raise ZooferryError(f"{model}: it takes {len(restorer.inputs)} images at a time; allowed is one")
         for number, source in enumerate(labelled, start=1):

@@ -31,6 +31,7 @@ HELP = (
     "<b>region</b>: the visible region (or the selection) of the current plane is a quick preview; its pixels are "
     "those that the whole image would have.<br>"
     "<b>rescale</b>: brings the image to the pixel size of the training data, and the result back.<br>"
+    "<b>diameter</b>: of the objects in this image, for models that have learnt one size.<br>"
     "<b>tile</b>: 0 chooses it from the free memory; the result is the same.<br><br>"
     "ESC stops a run. The result is a new 32-bit image; this one stays as it is."
 )
@@ -102,6 +103,7 @@ def _rows(image, installed):
     return rows + [
         ("choice", "region", "region", whole),
         ("check", "rescale", "rescale to the pixel size of the training data", None),
+        ("number", "diameter", "segmentation: diameter of the objects (0: image as it is)", "pixels"),
         ("check", "outlines", "segmentation: outlines of the objects as an overlay", None),
         ("check", "table", "segmentation: table of the objects' sizes and grey values", None),
         ("number", "tile", "tile (0: automatic)", "pixels"),

@@ -53,6 +53,9 @@ class Job(object):
         self.depth = ([axis["name"] for axis in self.model["grid"] if axis["name"] in grid.DEPTHS] + ["z"])[0]
         self.whole = _lengths(images[0], self.passes[0]["places"], self.depth)
         self._compare_sizes(rdf)
+        self.centred = bool(settings["diameter"])
+        if self.centred:
+            self.factors = self._diameter_factors(float(settings["diameter"]))
         self.lengths = rescaling.scaled_lengths(self.whole, self.factors, images[0].getTitle())
 
     def _passes(self, images):
@@ -99,6 +102,22 @@ class Job(object):
                 UNKNOWN_SIZE % (lacking if trained else "model %s does not tell its own" % self.model["name"])
             )
 
+    def _diameter_factors(self, diameter):
+        # bring objects of that diameter to the one that the model has learnt
+        declared = self.model["instances"] or {}
+        wanted = declared.get("diameter") or 0
+        if not wanted:
+            raise ZooferryError(
+                "model %s does not say which diameter it has learnt: leave diameter away" % self.model["name"]
+            )
+        if self.settings["rescale"] == "yes":
+            raise ZooferryError("rescale and diameter both resize the image: leave one of them away")
+        factor, most = float(wanted) / diameter, rescaling.LARGEST
+        if not 1.0 / most <= factor <= most:
+            limits = (diameter, self.model["name"], wanted, wanted / most, wanted * most)
+            raise ZooferryError("diameter is %g, model %s has learnt %g: allowed are %.3g to %.3g pixels" % limits)
+        return {"y": factor, "x": factor}
+
     def domain(self):
         """Whether the image is like the training images: see domain.verdict."""
         return self.likeness.verdict(*self._seen_sizes)
@@ -114,7 +133,7 @@ class Job(object):
         sizes = [self.lengths.get(name, 1) for name in (self.depth, "y", "x")]
         if self.depth not in [axis["name"] for axis in self.model["grid"]]:
             sizes[0] = 1
-        return [rescaling.scaled_volume(volume, sizes) for volume in found]
+        return [rescaling.scaled_volume(volume, sizes, self.centred) for volume in found]
 
     def restored_sizes(self, tensor):
         """The size of an output along depth Y X, at the image's own pixel size."""

@@ -54,17 +54,30 @@ def linear_weights(length, wanted):
     return result
 
 
-def scaled_volume(volume, sizes):
-    """A Volume with planes of other sizes; `sizes` along depth Y X."""
+def scaled_volume(volume, sizes, centred=False):
+    """A Volume with planes of other sizes; `sizes` along depth Y X; `centred` as in `scaled_planes`."""
     from .volume import Volume
 
-    return Volume([scaled_planes(planes, sizes) for planes in volume.planes], volume.depth, None, "float32")
+    return Volume(
+        [scaled_planes(planes, sizes, centred=centred) for planes in volume.planes], volume.depth, None, "float32"
+    )
 
 
-def scaled_planes(planes, sizes, exact=False):
-    """FloatProcessors [z] at other sizes (depth Y X); `exact`: the nearest pixel's value, for labels."""
+def scaled_planes(planes, sizes, exact=False, centred=False):
+    """FloatProcessors [z] at other sizes (depth Y X).
+
+    Parameters
+    ----------
+    planes : list of FloatProcessor
+    sizes : list of int
+    exact : bool
+        The nearest pixel's value, for labels.
+    centred : bool
+        Number for number as zooferry.diameters; else by ImageJ's own resize.
+    """
     depth, height, width = sizes
-    flat = [_resized(plane, width, height, exact) for plane in planes]
+    resized = _centred if centred else _resized
+    flat = [resized(plane, width, height, exact) for plane in planes]
     if depth == len(flat):
         return flat
     mixed = linear_weights(len(flat), depth)
@@ -82,6 +95,22 @@ def _resized(plane, width, height, exact):
     plane.setInterpolationMethod(ImageProcessor.NONE if exact else ImageProcessor.BILINEAR)
     result = plane.resize(width, height, not exact)
     result.setMinAndMax(0, 1)  # spares a search for the range after each operation
+    return result
+
+
+def _centred(plane, width, height, exact):
+    from ij.process import FloatProcessor
+
+    from . import kernels
+
+    if (plane.getWidth(), plane.getHeight()) == (width, height):
+        return plane
+    kernel = kernels.load("resizing")
+    resize = kernel.nearest if exact else kernel.linear
+    result = FloatProcessor(
+        width, height, resize(plane.getPixels(), plane.getHeight(), plane.getWidth(), height, width)
+    )
+    result.setMinAndMax(0, 1)
     return result
 
 

@@ -172,8 +172,12 @@ def _what_was_run(job):
         "planes": settings["planes"] or ("current" if job.region else "all"),
         "channels": settings["channels"],
         "region": "x %d, y %d, %d x %d pixels" % job.region if job.region else "",
-        "rescale": factors and "to the pixel size of the training data and back (%s), bilinear" % factors,
+        "rescale": factors and "%s and back (%s), bilinear" % (_towards(job), factors),
     }
+
+
+def _towards(job):
+    return "to the object diameter of the training data" if job.centred else "to the pixel size of the training data"
 
 
 def _images(job, found):

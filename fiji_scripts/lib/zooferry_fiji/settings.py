@@ -9,6 +9,7 @@
 | channels | each: one after the other; or numbers from 1, such as 2 or 1,3 | those of the image |
 | region | visible region: a preview of the current plane | whole image |
 | rescale | yes: bring the image to the pixel size of the training data, and the result back | no |
+| diameter | pixels: objects of that size become as large as those that the model has learnt | image as it is |
 | engine | onnx, torchscript, deepimagej | automatic |
 | heads | yes: show also the outputs of which labels were made | no |
 | outlines | yes: an overlay of the outlines of labels | no |
@@ -30,8 +31,8 @@ CHOICES = {
     "outlines": ("no", "yes"),
 }
 KEYS = (
-    "model", "tile", "threads", "planes", "channels", "region", "rescale", "engine", "heads", "outlines", "rois",
-    "table",
+    "model", "tile", "threads", "planes", "channels", "region", "rescale", "diameter", "engine", "heads", "outlines",
+    "rois", "table",
 )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def parse(given):
     settings = dict((key, _number(key, texts[key])) for key in NUMBERS)
     settings.update((key, _choice(key, texts[key])) for key in CHOICES)
     settings.update((key, texts[key]) for key in ("model", "rois", "table"))
-    settings.update(channels=_channels(texts["channels"]))
+    settings.update(channels=_channels(texts["channels"]), diameter=_diameter(texts["diameter"]))
     return settings
 
 
@@ -87,6 +88,17 @@ def _number(key, word):
     if not fits:
         raise ZooferryError("%s is %s: allowed are whole numbers from 1, or 0 for automatic" % (key, word))
     return number
+
+
+def _diameter(word):
+    try:
+        number = float(word or 0)
+        fits = 0 <= number < float("inf")
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ZooferryError("diameter is %s: allowed are pixels, or 0 for the image as it is" % word)
+    return "%.6g" % number if number else ""
 
 
 def _choice(key, word):

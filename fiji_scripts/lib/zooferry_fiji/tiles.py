@@ -127,7 +127,9 @@ def _own_size(job, tensor, planes):
     # back to the image's pixel size, and to the region of a preview
     if job.lengths != job.whole:
         exact = "float" not in tensor["dtype"]
-        planes = [rescaling.scaled_planes(several, job.restored_sizes(tensor), exact) for several in planes]
+        planes = [
+            rescaling.scaled_planes(several, job.restored_sizes(tensor), exact, job.centred) for several in planes
+        ]
     if job.region is None or "x" not in tensor["sizes"] or "y" not in tensor["sizes"]:
         return planes
     ratios = [tensor["sizes"][name]["ratio"] or 1.0 for name in ("x", "y")] * 2

@@ -52,6 +52,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "largest": "number",
         "renumber": "flag",
         "anisotropy": "sizes",
+        "diameter": "number",
     },
     "borders": {"threshold": "number", "min_size": "whole", "grow": "whole"},
 }
@@ -164,6 +165,7 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
         return found
     if declaration.method == "flows":
         parameters.pop("anisotropy", None)
+        parameters.pop("diameter", None)
         if declaration.volume and heads.ndim == 4:
             _require(heads, declaration, heads.shape[0] == 4, "4 channels")
             of_planes = ("flow_thresh", "renumber")

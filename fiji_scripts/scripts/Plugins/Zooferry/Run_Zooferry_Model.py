@@ -6,6 +6,7 @@
 #@ java.io.Serializable channels (required=false, persist=false)
 #@ java.io.Serializable region (required=false, persist=false)
 #@ java.io.Serializable rescale (required=false, persist=false)
+#@ java.io.Serializable diameter (required=false, persist=false)
 #@ java.io.Serializable engine (required=false, persist=false)
 #@ java.io.Serializable heads (required=false, persist=false)
 #@ java.io.Serializable outlines (required=false, persist=false)
