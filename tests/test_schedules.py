@@ -438,3 +438,14 @@ def test_a_label_step_takes_both_networks_with_one_head(runs: dict[str, Path]) -
     with torch.no_grad():
         prob, distances = build_trained_network(runs["stardist sequential"])(image)
         torch.testing.assert_close(network(image), torch.cat((prob, distances), dim=1))
+
+
+def test_volumes_go_through_the_same_code(tmp_path: Path) -> None:
+    folder = write_labelled(tmp_path, 2, dims=3)
+    values = {"width": 2, "patch_z": 8, "patch": 16, "batch": 1, "validation_fraction": 0}
+    run = schedule(folder, tmp_path / "run", "unet", "finetune-sequential", **values)
+    image = labelled_array(0, 3)[0].astype(np.float32)[np.newaxis, :, :32, :32]
+    found = predict_outputs(open_run(run), image)["classes"]
+    assert found.shape == (3, 16, 32, 32)
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+    assert read_run(run)["instances"]["volume"] is True

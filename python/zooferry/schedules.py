@@ -149,9 +149,9 @@ def _denoiser_values(segmentation: Settings) -> dict[str, Any]:
     arguments["width"] = max(1, segmentation.width // grid)
     assert fitting(arguments, segmentation)["depth"] == segmentation.depth
     side = 2 ** arguments["depth"]
-    patch = -(-N2VSettings().patch // side) * side
+    patch, patch_z = (-(-length // side) * side for length in (N2VSettings().patch, segmentation.patch_z))
     shared = {"dims": segmentation.dims, "precision": segmentation.precision, "seed": segmentation.seed}
-    return {**arguments, "patch": min(patch, segmentation.patch), **shared}
+    return {**arguments, "patch": min(patch, segmentation.patch), "patch_z": patch_z, **shared}
 
 
 def is_started(run: Path) -> bool:
