@@ -36,6 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "largest": 0.4,
         "renumber": False,
         "anisotropy": [1.0, 1.0, 1.0],
+        "diameter": 0.0,
     },
     "borders": {"threshold": 0.5, "min_size": 0, "grow": 0},
 }
