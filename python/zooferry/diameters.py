@@ -17,7 +17,9 @@ from zooferry.errors import ZooferryError
 
 LARGEST = 8.0  # times that an image is enlarged or shrunk, as for pixel sizes in ImageJ
 IGNORED = 0.01  # factors this near to 1 are left alone
-PENALTY = 2e-4  # on the squared weights, times the number of images: about that of cellpose 3.1, which has it fixed
+# on the squared weights, times the number of images: between halves of 33 images of nuclei at up to 5 scales it has the
+# smallest errors (median of |log ratio| 0.139; 0.194 with 1e-4, 0.162 with 1e-8)
+PENALTY = 1e-5
 
 
 def object_diameter(labels: np.ndarray) -> float:
