@@ -24,7 +24,7 @@ from zooferry.hosts import HOSTS
 from zooferry.hosts.processes import run_hosts
 from zooferry.hosts.worker import SPEC
 from zooferry.instances.declaration import LABELS
-from zooferry.label_comparison import compare_labels, declared_verdict, is_labels
+from zooferry.label_comparison import compare_labels, declared_labels, declared_verdict, is_labels
 from zooferry.linting import PROFILES, lint
 from zooferry.package import OpenPackage, TensorSpec, open_package, verify_files, weights_file
 from zooferry.package_description import in_format_0_5
@@ -204,9 +204,16 @@ def _report(
             actual=dict(arrays[tensor.id]),
             pixel_size=dict(tensor.pixel_size or {}),
             unit=tensor.unit,
+            labels=is_labels(opened, tensor),
         )
         for tensor in opened.outputs
     )
+    labels = declared_labels(opened, {tensor.id: tensor.test_array() for tensor in opened.outputs})
+    if labels is not None:  # what the heads are for comes first
+        axes = ("z", "y", "x")[-labels.ndim :]
+        decoded = replace(outputs[0], name=LABELS, axes=axes, expected=labels, actual=dict(arrays.get(LABELS, {})))
+        sized = replace(decoded, labels=True, pixel_size=dict(first.pixel_size or {}), unit=first.unit)
+        outputs = (sized, *outputs)
     return CheckReport(
         package=package.name,
         name=opened.name,

@@ -9,6 +9,7 @@ import numpy as np
 
 from zooferry.charts import Chart
 from zooferry.comparison import ATOL, RTOL, short_number
+from zooferry.label_figures import label_pictures
 from zooferry.metrics import RestorationScore, affine_fit
 from zooferry.pictures import (
     Array,
@@ -59,6 +60,8 @@ def output_rows(output: OutputArrays, hosts: Sequence[HostRow]) -> list[PictureR
 
 
 def _output_row(output: OutputArrays, actual: Array, title: str, remark: str) -> list[PictureRow]:
+    if output.labels:
+        return [PictureRow(title, remark, (label_pictures(output, actual),))]
     pixel = (output.pixel_size.get("x", 0.0), output.unit)
     raw = spatial_parts(output.input, output.input_axes)
     rows = []

@@ -78,6 +78,8 @@ class OutputArrays:
         Axis id -> length of a pixel in `unit`; may be empty.
     unit : str
         For example ``"micrometer"``.
+    labels : bool
+        Whether the values are numbers of objects.
     """
 
     name: str
@@ -88,6 +90,7 @@ class OutputArrays:
     actual: Mapping[str, np.ndarray]
     pixel_size: Mapping[str, float] = field(default_factory=dict)
     unit: str = ""
+    labels: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ def overlay(image: ScoredImage, candidate: str) -> Overlay:
         f"AP {counts.average_precision:.3f} at an IoU of {MATCHED}: {counts.matched} found, "
         f"{counts.invented} invented, {counts.missed} missed"
     )
-    return Overlay(candidate, caption, _png(picture), picture.shape[1], picture.shape[0])
+    return Overlay(candidate, caption, png_uri(picture), picture.shape[1], picture.shape[0])
 
 
 def _plain(image: ScoredImage) -> Overlay:
@@ -83,7 +83,7 @@ def _plain(image: ScoredImage) -> Overlay:
     picture = coloured(grey)
     picture[outlines(true)] = (255, 255, 0)
     caption = f"{np.unique(image.true[image.true > 0]).size} objects{_where(image)}"
-    return Overlay("image and true labels", caption, _png(picture), picture.shape[1], picture.shape[0])
+    return Overlay("image and true labels", caption, png_uri(picture), picture.shape[1], picture.shape[0])
 
 
 def _thick(labels: np.ndarray) -> np.ndarray:
@@ -137,7 +137,8 @@ def coloured(grey: np.ndarray, brightness: float = 1.0) -> np.ndarray:
     return np.repeat((255 * brightness * scaled).astype(np.uint8)[..., np.newaxis], 3, axis=2)
 
 
-def _png(picture: np.ndarray) -> str:
+def png_uri(picture: np.ndarray) -> str:
+    """uint8 Y X 3 as a PNG that a page can carry in itself."""
     from matplotlib.image import imsave
 
     file = io.BytesIO()
