@@ -9,7 +9,7 @@ import groovy.transform.CompileStatic
 class Polyhedra {
 
     private static final float LEAST = 1e-3f, SHORT = 0.5f
-    private static final double TINY = 1e-10d, FEW = 8d
+    private static final double TINY = 1e-10d, FEW = 8d, MANY = 64d
 
     Solids solids
     int rays
@@ -231,16 +231,18 @@ class Polyhedra {
             shared = near && solids.holds(m, z, y, x) ? shared + 1 : shared
         }
         double wanted = (double) threshold * (double) Math.min(volumes[n], volumes[m])
-        if (wanted >= FEW && (shared < wanted / 2d || shared > wanted * 2d)) {
+        double sure = wanted >= MANY ? 1.3d : 2d
+        if (wanted >= FEW && (shared < wanted / sure || shared > wanted * sure)) {
             return shared > wanted
         }
         double z = middle(n, m, 0), y = middle(n, m, 1), x = middle(n, m, 2)
-        if (above(Math.max(0d, HalfSpaces.volume(joined(solids.facePlanes(n), solids.facePlanes(m)), z, y, x)), n, m)) {
-            return true
+        if (!above((double) shared, n, m)) {
+            double kernels = HalfSpaces.volume(joined(solids.facePlanes(n), solids.facePlanes(m)), z, y, x)
+            return kernels >= 0d && above(kernels, n, m)
         }
         double[] one = hull(n), two = hull(m)
         double between = one == null || two == null ? -1d : HalfSpaces.volume(joined(one, two), z, y, x)
-        return (between < 0d || above(between, n, m)) && above((double) shared, n, m)
+        return between < 0d || above(between, n, m)
     }
 
     private double middle(int n, int m, int axis) {

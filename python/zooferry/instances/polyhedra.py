@@ -20,7 +20,7 @@ from zooferry.instances.star_targets import volume_rays
 LEAST = 1e-3  # pixels: shorter distances count as this
 TOGETHER = 1 << 10  # candidates whose volumes are computed together
 TINY = 1e-10
-FEW = 8.0  # pixels
+FEW, MANY = 8.0, 64.0  # pixels
 PAIRS = 64  # polyhedra whose pixels are counted together
 
 
@@ -151,8 +151,8 @@ class _Suppression(_Shapes):
     taken after a scaling that makes the mean box a cube. As in stardist 0.9.2 a sphere inside another one is not
     scaled back, and (3) and (4) know nothing where the middle of both points does not lie in both.
 
-    (5) goes before (3) and (4) and decides alone where the pixels are more than double the threshold or less than
-    half of it, for no volume is so far from its number of pixels; but where these are few.
+    (5) goes before (3) and (4), of which then one is enough, and decides alone where the pixels are so far from the
+    threshold that their volume is on the same side.
     """
 
     def __init__(self, candidates: Polygons, anisotropy: Sequence[float], nms_thresh: float) -> None:
@@ -194,18 +194,18 @@ class _Suppression(_Shapes):
     def _overlaps(self, n: int, m: int, count: float) -> bool:
         """Bounds 3 to 5; `count` is how many pixels lie in both."""
         wanted = float(self.threshold) * float(min(self.volumes[n], self.volumes[m]))
-        if wanted >= FEW and not wanted / 2 <= count <= wanted * 2:
+        sure = 1.3 if wanted >= MANY else 2.0
+        if wanted >= FEW and not wanted / sure <= count <= wanted * sure:
             return bool(count > wanted)
         other = np.array([m])
         middle = 0.5 * (self.points[n] + self.points[m]).astype(np.float64)
-        planes = [solids.face_planes(self.corners[k], self.solids.faces) for k in (n, m)]
-        if self._above(solids.volume_between(np.concatenate(planes), middle) or 0.0, n, other)[0]:
-            return True
+        if not self._above(count, n, other)[0]:
+            planes = [solids.face_planes(self.corners[k], self.solids.faces) for k in (n, m)]
+            kernels = solids.volume_between(np.concatenate(planes), middle)
+            return kernels is not None and bool(self._above(kernels, n, other)[0])
         one, two = (solids.hull_planes(self.corners[k]) for k in (n, m))
-        shared = None if one is None or two is None else solids.volume_between(np.concatenate([one, two]), middle)
-        if shared is not None and not self._above(shared, n, other)[0]:
-            return False
-        return bool(self._above(count, n, other)[0])
+        hulls = None if one is None or two is None else solids.volume_between(np.concatenate([one, two]), middle)
+        return hulls is None or bool(self._above(hulls, n, other)[0])
 
     def _above(self, shared: np.ndarray | float, n: int, others: np.ndarray) -> np.ndarray:
         smaller = np.minimum(self.volumes[n], self.volumes[others]).astype(np.float32)
