@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from zooferry import run_folder
 from zooferry.errors import ZooferryError
-from zooferry.files import write_json
+from zooferry.files import write_atomically, write_json
 from zooferry.instances import polyhedra, star_convex
 from zooferry.instances.declaration import Declaration, decode
 from zooferry.methods.segmentation import SCORED, Decoding
-from zooferry.prediction import predict_outputs
+from zooferry.prediction import Model, predict_outputs
 from zooferry.segmentation_metrics import overlap
 from zooferry.settings import Settings
 from zooferry.size_model import add_size_model
 from zooferry.trained import open_run
-from zooferry.training_data import RawData, split
+from zooferry.training_data import RawData, RawSample, split
 
 Say = Callable[[str], None]
 MOST_POLYHEDRA = 10_000  # candidates of a volume, the most probable ones: a raw network has them everywhere
@@ -51,25 +53,26 @@ class _Judged:
 
 
 def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Settings, say: Say) -> None:
-    """Find the parameters of decoding with the best mean average precision on the validation images.
+    """Find the weights and the parameters of decoding with the best mean average precision on the validation images.
 
-    They become the entry ``instances`` of run.json: what a package declares, and the score.
+    The weights are those with the least validation loss or those of the last step: the loss of patches and the
+    precision of images do not always agree. They become best.pt, and the parameters the entry ``instances`` of
+    run.json: what a package declares, and the score.
     """
     content = run_folder.read_run(run)
     decoding: Decoding = method.decoding(settings, raw.dims)
     training, validation = split(raw, settings)
     numbers = validation or training
     most = max(MOST_IMAGES, MOST_PIXELS // raw.samples[0].image[0].size)
-    numbers = numbers[:: -(-len(numbers) // most)]
-    model = open_run(run)
-    judged = []
-    for number in numbers:
-        sample = raw.samples[number]
-        assert sample.target is not None
-        found = predict_outputs(model, sample.image)
-        heads = np.concatenate([found[name] for name in decoding.outputs])
-        judged.append(_Judged(heads, sample.target[0].astype(np.int64)))
-    best, score = _best(decoding, judged)
+    samples = [raw.samples[number] for number in numbers[:: -(-len(numbers) // most)]]
+    best, score = _best(decoding, _judge(open_run(run), decoding, samples))
+    last = _last_weights(run)
+    if last is not None:
+        others, higher = _best(decoding, _judge(open_run(run, weights=last.name), decoding, samples))
+        if higher > score:
+            best, score = others, higher
+            last.replace(run / "best.pt")
+        last.unlink(missing_ok=True)
     said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
     said |= {"volume": True} if raw.dims == 3 else {}
     said |= method.declared(settings) if hasattr(method, "declared") else {}
@@ -77,7 +80,28 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
     words = ", ".join(f"{key} {value:g}" for key, value in best.items())
     if getattr(settings, "diameter", 0):
         add_size_model(run, raw, say)
-    say(f"{words}: mean average precision {score:.3f} on {len(judged)} images (IoU {', '.join(map(str, SCORED))})")
+    say(f"{words}: mean average precision {score:.3f} on {len(samples)} images (IoU {', '.join(map(str, SCORED))})")
+
+
+def _judge(model: Model, decoding: Decoding, samples: Sequence[RawSample]) -> list[_Judged]:
+    judged = []
+    for sample in samples:
+        assert sample.target is not None
+        found = predict_outputs(model, sample.image)
+        heads = np.concatenate([found[name] for name in decoding.outputs])
+        judged.append(_Judged(heads, sample.target[0].astype(np.int64)))
+    return judged
+
+
+def _last_weights(run: Path) -> Path | None:
+    """The weights of the last step as a file of their own, None where they are those of best.pt."""
+    state = torch.load(run / "last.pt", weights_only=True, map_location="cpu")
+    progress = json.loads(state["progress"])
+    if progress["best_step"] == progress["step"]:
+        return None
+    path = run / "final.pt"
+    write_atomically(path, lambda temporary: torch.save(state["network"], temporary))
+    return path
 
 
 def _best(decoding: Decoding, judged: Sequence[_Judged]) -> tuple[dict[str, float], float]:

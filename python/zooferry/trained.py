@@ -42,7 +42,9 @@ def baked(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "network": network, "preprocessing": plain, "baked": True}
 
 
-def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -> torch.nn.Module:
+def build_trained_network(
+    run: Path, content: Mapping[str, Any] | None = None, weights: str = "best.pt"
+) -> torch.nn.Module:
     """The run's network with its best weights, in evaluation mode; `content` stands in for run.json (see `baked`).
 
     Raises
@@ -51,19 +53,19 @@ def build_trained_network(run: Path, content: Mapping[str, Any] | None = None) -
         The folder is no run, or nothing was trained yet.
     """
     content = content or run_folder.read_run(run)
-    weights = run / "best.pt"
-    if not weights.exists():
+    path = run / weights
+    if not path.exists():
         raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
     network = build(content["network"], run)
-    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
     return network.eval()
 
 
-def open_run(run: Path, content: Mapping[str, Any] | None = None) -> Model:
-    """A run folder as a model for prediction; `content` stands in for run.json (see `baked`)."""
+def open_run(run: Path, content: Mapping[str, Any] | None = None, *, weights: str = "best.pt") -> Model:
+    """A run folder as a model for prediction; `content` stands in for run.json (see `baked`), `weights` is a file."""
     content = content or run_folder.read_run(run)
     dims = int(content["dims"])
-    network = fitting_layout(build_trained_network(run, content), dims)
+    network = fitting_layout(build_trained_network(run, content, weights), dims)
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     def restore(batch: np.ndarray) -> Sequence[np.ndarray]:

@@ -29,7 +29,7 @@ from zooferry.size_model import with_diameter
 from zooferry.three_views import slice_thickness, with_side_views
 from zooferry.training_data import RawData
 
-LOGITS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+LOGITS = (-2.0, -1.5, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)

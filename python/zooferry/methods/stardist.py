@@ -32,7 +32,7 @@ from zooferry.training_data import RawData
 RAYS = {2: 32, 3: 96}
 THICK = 1.5  # pixels
 LEAST_RAYS = 12  # of a polyhedron: fewer do not surely lie around its point
-PROBABILITIES = tuple(round(0.3 + 0.05 * k, 2) for k in range(11))
+PROBABILITIES = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
 OVERLAPS = (0.3, 0.4, 0.5)
 TINY = 1e-7
 
