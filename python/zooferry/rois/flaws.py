@@ -156,12 +156,15 @@ def _without_label(labels: NDArray[np.int64], image: NDArray[np.float64], sizes:
     core = ndimage.distance_transform_edt(np.pad(bright, 1))[(slice(1, -1),) * labels.ndim] > radius / 3
     near = ndimage.distance_transform_edt(~core) <= radius / 3
     blobs, count = ndimage.label(bright & near)
+    # nor is the haze around a bright one, which is brightest beside the label
+    peaks = smooth == ndimage.maximum_filter(smooth, 2 * max(int(radius / 2), 1) + 1)
+    peaks &= ~ndimage.binary_dilation(~free, iterations=2)
     least = LIKE_OBJECTS * float(np.percentile(sizes, 25))
     found = []
     for number, box in enumerate(ndimage.find_objects(blobs), 1):
         mask = blobs[box] == number
         pixels = int(mask.sum())
-        if pixels >= least and count:
+        if pixels >= least and count and peaks[box][mask].any():
             blob = _Object(0, mask, tuple(side.start for side in box), 0.0)
             level = float(values[box][mask].mean())
             words = (

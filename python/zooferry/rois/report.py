@@ -27,7 +27,7 @@ COLOURS = {
 }  # fmt: skip
 FINE = (120, 160, 190)  # outlines of objects in which nothing was found
 PLANES = 3  # of a stack that are shown, those with most flaws
-LARGEST = 1400  # pixels of a picture's edge
+SMALLEST, LARGEST = 600, 1400  # pixels of a picture's longer edge
 COLUMNS = ("image", "number", "flaw", "label", "other", "plane", "y", "x", "pixels", "words")
 
 
@@ -119,7 +119,7 @@ def draw_flaws(image: Checked) -> bytes:
     most = Counter(flaw.place[0] for flaw in image.flaws if flaw.place).most_common(PLANES)
     shown = sorted(plane for plane, _ in most)
     height, width = planes.shape[1:]
-    scale = min(LARGEST / max(height, width), 3.0)
+    scale = min(LARGEST, max(SMALLEST, height, width)) / max(height, width)
     size = scale * width / 100, scale * height / 100
     figure = Figure(figsize=(size[0], (size[1] + 0.35) * len(shown) + 0.5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
@@ -133,7 +133,7 @@ def draw_flaws(image: Checked) -> bytes:
             _mark(axes, number, flaw, (height, width))
     kinds = list(dict.fromkeys(flaw.kind for flaw in image.flaws if flaw.place))
     handles = [_key(kind) for kind in kinds]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(kinds), 3), frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(kinds), 4), frameon=False, fontsize=9)
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": ""})
     return file.getvalue()
@@ -142,7 +142,7 @@ def draw_flaws(image: Checked) -> bytes:
 def _key(kind: str) -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], marker="o", linestyle="", color=COLOURS[kind], label=f"{kind}: {KINDS[kind]}")
+    return Line2D([], [], marker="o", linestyle="", color=COLOURS[kind], label=kind)
 
 
 def _mark(axes: Any, number: int, flaw: Flaw, shape: tuple[int, int]) -> None:
