@@ -321,7 +321,8 @@ def test_patches_hold_objects_and_come_with_whole_image_noise(clean: Path, tmp_p
     labelled = read_labelled(clean / "images", clean / "labels", noise=10, seed=1)
     write_patches(labelled, 5, 0, tmp_path / "p")
     names = sorted(path.name for path in (tmp_path / "p" / "images").iterdir())
-    assert [name for name in names if name.startswith("p")] == [f"p{n:04d}.tif" for n in range(5)]
+    assert names == [*[f"p{n:04d}.tif" for n in range(5)], "v0000.tif"]
+    assert read_image(tmp_path / "p" / "images" / "v0000.tif").shape == (144, 160)
     for name in names[:5]:
         patch, labels = (read_image(tmp_path / "p" / role / name).values for role in ("images", "labels"))
         assert patch.shape == (SIDE, SIDE)
@@ -344,7 +345,6 @@ def plan(clean: Path, **changes: object) -> BenchmarkPlan:
 def test_the_benchmark_goes_on_where_it_was_killed(
     clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zooferry.benchmark_data.VALIDATION", 2)
     trained: list[str] = []
     real = benchmark.train_schedule
 

@@ -1,7 +1,8 @@
 """Patches for ``zooferry benchmark voidseg``: cut by chance from labelled images, noisy, few of them annotated.
 
-Training and validation patches come from different images. The patches of a smaller fraction are among those of a
-larger one. Noise is added once to every whole image, before anything is cut.
+Weights and thresholds are chosen on whole images from which no patch is cut (the paper validates on 670 patches,
+whatever the fraction). The patches of a smaller fraction are among those of a larger one. Noise is added once to every
+whole image, before anything is cut.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ SIDE = 128  # pixels of a patch in y and x
 FRACTIONS = {
     "P1": 10, "P2": 19, "P3": 38, "P4": 76, "P5": 152, "P6": 304, "P7": 608, "P8": 1216, "P9": 2432, "P10": 3800
 }  # fmt: skip
-VALIDATION = 60  # annotated patches beside them, on which weights and thresholds are chosen
-HELD_OUT = 0.15  # part of the images that validation patches are cut from
+VALIDATION, HELD_OUT = 24, 0.15  # images for validation: so many, or that part of all if it is less
 TRAINING_NOISE = 1  # seed; that of the scored images is 0, as in `zooferry evaluate`
 TRIES = 50  # windows without any object, after which an image gives none
 Patch = tuple[np.ndarray, np.ndarray]
@@ -53,24 +53,29 @@ def write_noisy(images: Path, labels: Path, noise: float, out: Path) -> list[Lab
 
 
 def write_patches(images: Sequence[LabelledImage], count: int, seed: int, out: Path) -> None:
-    """``out/images`` and ``out/labels``: `count` patches p0000.tif ... and `VALIDATION` ones v0000.tif ...
+    """``out/images`` and ``out/labels``: `count` patches p0000.tif ... and the images for validation v0000.tif ...
 
     Every patch holds a part of an object at least; where it lies depends on the seed and the images' sizes alone.
     """
     if out.exists():
         return
+    if len(images) < 2:
+        raise ZooferryError(
+            "the benchmark takes 2 images or more: some are for validation, and no patch is cut from them"
+        )
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(images))
-    held = max(1, round(HELD_OUT * len(images)))
-    if held == len(images):
-        raise ZooferryError("the benchmark takes 2 images or more: validation patches come from images of their own")
-    parts = {"v": (order[:held], VALIDATION), "p": (order[held:], count)}
+    order = [images[int(i)] for i in rng.permutation(len(images))]
+    held = min(VALIDATION, max(1, round(HELD_OUT * len(images))))
     with whole_folder(out) as folder:
-        for letter, (numbers, many) in parts.items():
-            chosen = [images[int(i)] for i in numbers]
-            for number in range(many):
-                for role, array in zip(("images", "labels"), _window(chosen, rng), strict=True):
-                    write_image(folder / role / f"{letter}{number:04d}.tif", label_axes(array, ("y", "x")))
+        for number, item in enumerate(order[:held]):
+            _write(folder, f"v{number:04d}", (item.image.values.astype(np.float32), item.labels.values))
+        for number in range(count):
+            _write(folder, f"p{number:04d}", _window(order[held:], rng))
+
+
+def _write(folder: Path, name: str, patch: Patch) -> None:
+    for role, array in zip(("images", "labels"), patch, strict=True):
+        write_image(folder / role / f"{name}.tif", label_axes(array, ("y", "x")))
 
 
 def _window(images: Sequence[LabelledImage], rng: np.random.Generator) -> Patch:
@@ -86,7 +91,7 @@ def _window(images: Sequence[LabelledImage], rng: np.random.Generator) -> Patch:
 
 
 def link_fraction(patches: Path, count: int, out: Path) -> tuple[str, ...]:
-    """A folder with the first `count` patches and those for validation, whose names it returns."""
+    """A folder with the first `count` patches and the images for validation, whose names it returns."""
     names = sorted(path.name for path in (patches / "images").iterdir())
     held = tuple(name for name in names if name.startswith("v"))
     wanted = [*[name for name in names if name.startswith("p")][:count], *held]
