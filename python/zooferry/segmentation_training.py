@@ -139,21 +139,25 @@ def _star_trials(decoding: Decoding, image: _Judged) -> Iterator[tuple[tuple[flo
     """
     probabilities, overlaps = decoding.tuned["prob_thresh"], decoding.tuned["nms_thresh"]
     places = {key: decoding.parameters[key] for key in ("grid", "border") if key in decoding.parameters}
-    volume = image.labels.ndim == 3
     found = star_convex.find_candidates(image.heads[0], image.heads[1:], prob_thresh=min(probabilities), **places)
-    found = found.chosen(np.arange(min(len(found.prob), MOST_POLYHEDRA))) if volume else found
+    if image.labels.ndim == 3:
+        yield from _polyhedra_trials(decoding, found.chosen(np.arange(min(len(found.prob), MOST_POLYHEDRA))), image)
+        return
     for overlapping in overlaps:
-        if volume:
-            sizes = decoding.parameters["anisotropy"]
-            kept = found.chosen(polyhedra.suppress(found, anisotropy=sizes, nms_thresh=overlapping))
-        else:
-            kept = found.chosen(star_convex.suppress(found, nms_thresh=overlapping))
+        kept = found.chosen(star_convex.suppress(found, nms_thresh=overlapping))
         for probability in probabilities:
             above = kept.chosen(np.flatnonzero(kept.prob > np.float32(probability)))
-            yield (probability, overlapping), _drawn(above, image.labels.shape, decoding)
+            yield (probability, overlapping), star_convex.draw(above, image.labels.shape)
 
 
-def _drawn(kept: star_convex.Polygons, shape: tuple[int, ...], decoding: Decoding) -> np.ndarray:
-    if len(shape) == 3:
-        return polyhedra.draw(kept, shape, decoding.parameters["anisotropy"])
-    return star_convex.draw(kept, shape)
+def _polyhedra_trials(
+    decoding: Decoding, found: star_convex.Polygons, image: _Judged
+) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:
+    """For volumes; each overlap is drawn once, for the more probable ones lie on top."""
+    sizes = decoding.parameters["anisotropy"]
+    for overlapping in decoding.tuned["nms_thresh"]:
+        kept = found.chosen(polyhedra.suppress(found, anisotropy=sizes, nms_thresh=overlapping))
+        labels, highest = polyhedra.draw_in_turn(kept, image.labels.shape, sizes)
+        for probability in decoding.tuned["prob_thresh"]:
+            count = int((kept.prob > np.float32(probability)).sum())
+            yield (probability, overlapping), np.where(labels <= (highest[count - 1] if count else 0), labels, 0)

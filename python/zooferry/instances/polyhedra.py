@@ -91,9 +91,16 @@ def draw(polyhedra: Polygons, shape: Sequence[int], anisotropy: Sequence[float])
     A pixel is inside where it lies in the kernel (behind all planes of faces), or in the convex hull and in one of
     the tetrahedra between the point and a face.
     """
-    labels = np.zeros(tuple(shape), np.int32)
+    return draw_in_turn(polyhedra, shape, anisotropy)[0]
+
+
+def draw_in_turn(
+    polyhedra: Polygons, shape: Sequence[int], anisotropy: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as of `draw`, and the highest number after each polyhedron, int64, N: the first n alone have up to it."""
+    labels, highest = np.zeros(tuple(shape), np.int32), np.zeros(len(polyhedra.points), np.int64)
     if not len(polyhedra.points):
-        return labels
+        return labels, highest
     shapes = _Shapes(polyhedra, anisotropy)
     number = 0
     for n in range(len(polyhedra.points)):
@@ -104,7 +111,8 @@ def draw(polyhedra: Polygons, shape: Sequence[int], anisotropy: Sequence[float])
         pixels = pixels[shapes.holds(n, pixels)]
         number += len(pixels) > 0
         labels[tuple(pixels.T)] = number
-    return labels
+        highest[n] = number
+    return labels, highest
 
 
 class _Shapes:
@@ -113,13 +121,14 @@ class _Shapes:
     def __init__(self, polyhedra: Polygons, anisotropy: Sequence[float]) -> None:
         count = polyhedra.distances.shape[1]
         rays = volume_rays(count, anisotropy).astype(np.float32)
-        self.points, faces = polyhedra.points, solids.ray_faces(count)
+        self.points = polyhedra.points
         self.offsets = np.maximum(polyhedra.distances, np.float32(LEAST))[..., None] * rays
         self.corners = self.points[:, None] + self.offsets
         self.boxes = solids.boxes_of(self.corners)
         self.reach = np.abs(self.boxes - self.points[..., None].astype(np.int64)).max(axis=(0, 2))
         short = polyhedra.distances.min(axis=1) < solids.SHORT
-        self.solids = solids.Solids(self.points, self.corners, faces, solids.Cones(rays, faces, self.reach), short)
+        cones = solids.cones_of(count, tuple(anisotropy), tuple(int(n) for n in self.reach))
+        self.solids = solids.Solids(self.points, self.corners, solids.ray_faces(count), cones, short)
 
     def holds(self, n: int, pixels: np.ndarray) -> np.ndarray:
         """Which pixels (N 3) belong to the object."""

@@ -141,6 +141,12 @@ class Cones:
         return found
 
 
+@functools.lru_cache(maxsize=4)
+def cones_of(count: int, anisotropy: tuple[float, ...], reach: tuple[int, ...]) -> Cones:
+    """The cones between `count` rays; those of the last few questions are kept."""
+    return Cones(volume_rays(count, anisotropy).astype(np.float32), ray_faces(count), np.array(reach))
+
+
 @dataclass(frozen=True)
 class Solids:
     """Polyhedra: their points (N 3) and corners (N rays 3), both float32, faces, and which have a short distance."""
