@@ -69,7 +69,7 @@ def shifted(monkeypatch: pytest.MonkeyPatch) -> None:
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(evaluation, "open_restorer", lambda _: Opened())
+    monkeypatch.setattr(evaluation, "open_restorer", lambda *_, **__: Opened())
 
 
 @pytest.mark.usefixtures("shifted")
@@ -139,6 +139,6 @@ def test_a_model_of_restoration_is_refused(tmp_path: Path, monkeypatch: pytest.M
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(evaluation, "open_restorer", lambda _: Opened())
+    monkeypatch.setattr(evaluation, "open_restorer", lambda *_, **__: Opened())
     with pytest.raises(ZooferryError, match="makes no labels; give a model of segmentation"):
         evaluate_segmentation(Path("m"), Scene(data / "images", data / "labels"), tmp_path / "out", say=print)
