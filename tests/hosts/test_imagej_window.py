@@ -29,6 +29,9 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         pixels = noise(40, 60)
         tifffile.imwrite(place / "cells.tif", pixels, imagej=True, resolution=(4, 4), metadata={"unit": "um"})
     (folder / "broken.zip").write_text("no zip")
+    (folder / "two").mkdir()
+    for name in ("a", "b"):
+        tifffile.imwrite(folder / "two" / f"{name}.tif", noise(40, 60), imagej=True)
     return {
         "image": str(folder / "cells.tif"),
         "model": str(make_package(folder / "tiny", steps=STANDARD)),
@@ -36,6 +39,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "broken": str(folder / "broken.zip"),
         "source": str(folder / "source"),
         "target": str(folder / "target"),
+        "two": str(folder / "two"),
+        "pairs": str(folder / "pairs"),
         "answer": str(folder / "answer.json"),
     }
 
@@ -121,3 +126,23 @@ def test_an_error_is_one_dialog_with_cause_and_cure(seen: dict[str, Any], given:
     assert words.startswith(f"{given['broken']} is not a readable zip ("), words
     assert words.endswith("get the package again, a zip with rdf.yaml in it."), words
     assert found["before"] == found["after"]
+
+
+@pytest.mark.jvm
+def test_correct_labels_at_the_screen(seen: dict[str, Any], given: dict[str, str]) -> None:
+    found, pairs = seen["corrected"], Path(given["pairs"])
+    assert found["line"] == (
+        f'run("Correct Zooferry Labels", "action=open image=[{given["two"]}] output=[{given["pairs"]}]");'
+    )
+    assert "press t to add it, Update if you changed one" in " ".join(found["drawn"])
+    assert " ".join(found["saved"]).startswith("Saved a with 1 object in")
+    opened, rois, following = found["next"]
+    assert "b.tif" in opened
+    assert "a.tif" not in opened, "it was closed without a question, for nothing had changed since it was saved"
+    assert (rois, following) == (0, False)
+    assert "1 pair in" in found["log"]
+    assert "zooferry train METHOD --images" in found["log"]
+    assert sorted(path.name for path in (pairs / "masks").iterdir()) == ["a.tif"]
+    mask = tifffile.imread(pairs / "masks" / "a.tif")
+    assert set(np.unique(mask)) == {0, 1}
+    assert mask[12 + 7, 10 + 10] == 1

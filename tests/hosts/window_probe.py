@@ -11,14 +11,15 @@ import traceback
 sys.dont_write_bytecode = True
 
 from ij import IJ, ImageJ, Prefs, WindowManager  # noqa: E402
-from ij.gui import GenericDialog, MessageDialog, MultiLineLabel  # noqa: E402
-from ij.plugin.frame import Recorder  # noqa: E402
-from java.awt import Dialog, Window  # noqa: E402
+from ij.gui import GenericDialog, MessageDialog, MultiLineLabel, OvalRoi  # noqa: E402
+from ij.plugin.frame import Recorder, RoiManager  # noqa: E402
+from java.awt import Button, Dialog, Window  # noqa: E402
 from java.awt.event import ActionEvent  # noqa: E402
 from java.lang import System  # noqa: E402
 from jython_interpreter import make_interpreter  # noqa: E402
 
 PATIENCE, MOMENT = 60, 5  # s
+CORRECT = "Correct Zooferry Labels"
 
 
 def dialogs():
@@ -183,6 +184,59 @@ def refused(given):
     return {"dialogs": len(opened), "said": said, "before": before, "after": titles()}
 
 
+def corrected(given):
+    """Correct Zooferry Labels at the screen: draw, save, next image, stop; what its window said and what was open."""
+    for key, value in (("image", given["two"]), ("labels", ""), ("output", given["pairs"])):
+        Prefs.set("zooferry.correct_labels." + key, value)
+    line = recorded(CORRECT, {}, lambda: windows(CORRECT))
+    window, found = windows(CORRECT)[0], {"line": line}
+    image = WindowManager.getImage("a.tif")
+    image.setRoi(OvalRoi(10, 12, 20, 15))
+    press(window, "Save training pair")
+    found["drawn"] = wait(lambda: [words for words in said_in(window) if "A selection is drawn" in words])
+    RoiManager.getInstance().addRoi(image.getRoi())
+    press(window, "Save training pair")
+    found["saved"] = wait(lambda: [words for words in said_in(window) if words.startswith("Saved")])
+    press(window, "Next image")
+    wait(lambda: visible("b.tif") and enabled(window, "Stop"))
+    found["next"] = [titles(), RoiManager.getInstance().getCount(), enabled(window, "Next image")]
+    press(window, "Stop")
+    wait(lambda: not window.isShowing())
+    found["log"] = IJ.getLog()
+    return found
+
+
+def windows(title):
+    """Those that are open and no dialogs of ImageJ."""
+    return [d for d in dialogs() if d.getTitle() == title and not isinstance(d, (GenericDialog, MessageDialog))]
+
+
+def button_of(window, label):
+    """A button by its words."""
+    return next(part for part in components(window) if isinstance(part, Button) and part.getLabel() == label)
+
+
+def enabled(window, label):
+    """Whether a button can be pressed."""
+    return button_of(window, label).isEnabled()
+
+
+def press(window, label):
+    """A button, when it can be pressed."""
+    wait(lambda: enabled(window, label))
+    button = button_of(window, label)
+    for listener in button.getActionListeners():
+        listener.actionPerformed(ActionEvent(button, ActionEvent.ACTION_PERFORMED, label))
+
+
+def said_in(window):
+    """The words of a window."""
+    field = MultiLineLabel.getDeclaredField("lines")
+    field.setAccessible(True)
+    labels = [part for part in components(window) if isinstance(part, MultiLineLabel)]
+    return [" ".join(field.get(label)).strip() for label in labels]
+
+
 def components(container):
     """All of them, at any depth."""
     found = list(container.getComponents())
@@ -201,6 +255,7 @@ def main(path):
         seen["macro"] = by_macro(given)
         seen["recorded"] = record_all(given)
         seen["refused"] = refused(given)
+        seen["corrected"] = corrected(given)
     except:  # noqa: E722, Java's as well
         seen["wrong"] = repr(sys.exc_info()[1]) + "".join(traceback.format_tb(sys.exc_info()[2]))
         seen["log"] = IJ.getLog()

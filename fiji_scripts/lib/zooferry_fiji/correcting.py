@@ -144,7 +144,7 @@ def save(image, output=""):
         opening.save_tiff(_without_rois(image), paths[0])
     opening.save_tiff(drawn, paths[1])
     count = len(set(pairing.numbers_of([roi.getName() for roi in found])))
-    first = "saved %s with %d objects in %s" % (name, count, folder)
+    first = "saved %s with %d object%s in %s" % (name, count, "" if count == 1 else "s", folder)
     return "; ".join([first] + words)
 
 

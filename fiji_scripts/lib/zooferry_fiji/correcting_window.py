@@ -142,18 +142,19 @@ class CorrectWindow(Dialog):
 
     def _later(self, action):
         # in a thread of its own: a network may run, and the window must be painted meanwhile
-        enabled = [button.isEnabled() for button in self._buttons]
         for button in self._buttons:
             button.setEnabled(False)
-        _Work(lambda: self._act(action, enabled)).start()
+        _Work(lambda: self._act(action)).start()
 
-    def _act(self, action, enabled):
-        for button, before in zip(self._buttons, enabled):
-            button.setEnabled(before)
+    def _act(self, action):
         try:
             action()
         except (Exception, JavaException) as problem:  # noqa: BLE001 - Java's are none of Python's
             self._say(sentence(correcting.words_of(problem)))
+        finally:
+            for button in self._buttons:
+                button.setEnabled(True)
+            self._buttons[1].setEnabled(bool(self._left))
 
     def _say(self, words):
         # always as many lines, for a MultiLineLabel that has become lower stays so (observed in ImageJ 1.54p)
