@@ -12,13 +12,23 @@ from zooferry.linting import lint, text
 from zooferry.normalization import apply_operations
 from zooferry.package import load_weights, open_package, package_domain, verify_files
 
+KNOWN = {"nuclei-stardist": {"fiji-size-scale"}}  # deepImageJ cannot run outputs on every second pixel; README says so
 FOLDER = Path(__file__).resolve().parents[1] / "model_packages"
 PACKAGES = sorted(FOLDER.glob("*/*.zip"))
 LARGEST = 5_000_000  # bytes
 
 
-def test_there_is_one():
-    assert [p.parent.name for p in PACKAGES] == ["fluorescence-care"]
+# how good each is on held-out images, as its metrics.json says: at least this; the command is in its README
+RESTORING = {"fluorescence-care": {"NRMSE": 0.0280}}
+SEGMENTING = {
+    "nuclei-stardist": {"AP@0.5": 0.70, "SEG": 0.60},
+    "nuclei-flows": {"AP@0.5": 0.70, "SEG": 0.60},
+    "nuclei-unet-voidseg": {"AP@0.5": 0.60, "SEG": 0.55},
+}
+
+
+def test_all_are_here():
+    assert [p.parent.name for p in PACKAGES] == sorted([*RESTORING, *SEGMENTING])
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda p: p.stem)
@@ -37,7 +47,7 @@ def test_it_is_whole_and_gives_the_stored_numbers(path):
             )
             assert verdict.passed, f"{output.id}: {verdict.sentence()}"
         findings = lint(package, ["fiji", "zoo"])
-        assert not [f for f in findings if f.severity == "error"], text(findings)
+        assert {f.rule for f in findings if f.severity == "error"} == KNOWN.get(path.stem, set()), text(findings)
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda p: p.stem)
@@ -45,7 +55,22 @@ def test_its_folder_says_how_good_it_is_and_how_to_make_it(path):
     words = (path.parent / "README.md").read_text(encoding="utf-8")
     assert "zooferry train" in words
     assert "zooferry package" in words
-    scores = read_json(path.parent / "metrics.json")
-    assert {"NRMSE", "PSNR", "SSIM"} <= set(scores["mean"]["restored"])
-    assert scores["mean"]["restored"]["NRMSE"] < min(v["NRMSE"] for k, v in scores["mean"].items() if k != "restored")
     assert np.isfinite(read_image(path.parent / "example.tif").values).all()
+
+
+@pytest.mark.parametrize("name", RESTORING)
+def test_it_restores_better_than_every_filter(name):
+    mean = read_json(FOLDER / name / "metrics.json")["mean"]
+    assert {"NRMSE", "PSNR", "SSIM"} <= set(mean["restored"])
+    assert mean["restored"]["NRMSE"] < min(v["NRMSE"] for k, v in mean.items() if k != "restored")
+    assert mean["restored"]["NRMSE"] <= RESTORING[name]["NRMSE"]
+
+
+@pytest.mark.parametrize("name", SEGMENTING)
+def test_it_segments_better_than_the_classical_filter(name):
+    scores = read_json(FOLDER / name / "metrics.json")
+    mean, classical = scores["mean"], scores["classical"]["mean"]
+    for found in (mean["AP"]["0.5"] - classical["AP"]["0.5"], mean["SEG"] - classical["SEG"]):
+        assert found > 0
+    assert mean["AP"]["0.5"] >= SEGMENTING[name]["AP@0.5"]
+    assert mean["SEG"] >= SEGMENTING[name]["SEG"]
