@@ -26,7 +26,7 @@ from zooferry.trained import open_run
 from zooferry.training_data import RawData, RawSample, split
 
 Say = Callable[[str], None]
-MOST_POLYHEDRA = 10_000  # candidates of a volume, the most probable ones: a raw network has them everywhere
+MOST_POLYHEDRA = 5_000  # candidates of a volume, the most probable ones: a raw network has them everywhere
 MOST_IMAGES, MOST_PIXELS = 60, 2_000_000  # on which thresholds are chosen: one of the two
 
 

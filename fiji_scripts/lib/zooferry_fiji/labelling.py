@@ -70,8 +70,9 @@ def _cut(tensor, plan, planes):
     if not tensor.get("labels"):
         return planes
     width, height = [grid.out_length(tensor["own_sizes"][name], plan.lengths[name]) for name in ("x", "y")]
-    result = []
+    depth, result = tensor["own_sizes"].get("z"), []
     for several in planes:
+        several = several[: grid.out_length(depth, plan.lengths["z"])] if depth and "z" in plan.lengths else several
         for plane in several:
             plane.setRoi(0, 0, width, height)
         result.append([plane.crop() for plane in several])
