@@ -48,7 +48,7 @@ class DenoiSegSettings(SegmentationSettings):
     alpha: float = 0.5
     annotated: float = 0.5
     border_weight: float = 5.0
-    grow: int = 0
+    grow: int = 1
     box: int = 5
     window: int = 5
 
@@ -58,7 +58,7 @@ class DenoiSegSettings(SegmentationSettings):
         self._require("alpha", 0 <= self.alpha < 1, "0 to less than 1")
         self._require("annotated", 0 <= self.annotated < 1, "0 to less than 1")
         self._require("border_weight", 0 < self.border_weight <= 1000, "above 0, to 1000")
-        self._require("grow", 0 <= self.grow <= 100, "0 to 100")
+        self._require("grow", 0 <= self.grow <= 10, "0 to 10")
         self._require("box", 2 <= self.box <= self.patch, "2 to the patch's side")
         self._require("window", self.window % 2 == 1 and 3 <= self.window < self.patch, "an odd number, 3 or more")
         for name in ("intensity", "noise", "zoom"):

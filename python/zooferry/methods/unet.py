@@ -38,18 +38,19 @@ class UNetSettings(SegmentationSettings):
     border_weight : float
         Of the border's pixels in the loss; others have 1.
     grow : int
-        Steps by which objects grow over pixels that are most probably border.
+        Most steps by which objects grow over pixels that are most probably border, which are objects' own outermost
+        pixels; how many is chosen with the threshold.
     """
 
     width: int = 16
     border_weight: float = 5.0
-    grow: int = 0
+    grow: int = 1
 
     def __post_init__(self) -> None:
         """See :class:`SegmentationSettings`."""
         super().__post_init__()
         self._require("border_weight", 0 < self.border_weight <= 1000, "above 0, to 1000")
-        self._require("grow", 0 <= self.grow <= 100, "0 to 100")
+        self._require("grow", 0 <= self.grow <= 10, "0 to 10")
 
 
 SETTINGS = UNetSettings
@@ -90,4 +91,5 @@ def loss(
 
 def decoding(settings: UNetSettings, dims: int) -> Decoding:  # noqa: ARG001
     """Connected pixels above a threshold."""
-    return Decoding("borders", ("classes",), {"grow": settings.grow, "min_size": 4}, {"threshold": THRESHOLDS})
+    tuned = {"threshold": THRESHOLDS, "grow": tuple(range(settings.grow + 1))}
+    return Decoding("borders", ("classes",), {"min_size": 4}, tuned)
