@@ -72,7 +72,7 @@ def test_labels_are_those_of_python(which: tuple[str, str], packages: dict[Any, 
 def test_volumes_are_refused_in_words(in_imagej: Any) -> None:
     result = in_imagej["volume", "flows"]
     assert result.unsupported
-    assert "cellpose_flow_dynamics of volumes does not run in ImageJ yet" in result.message
+    assert "cellpose_flow_dynamics of such volumes does not run in ImageJ yet" in result.message
 
 
 @pytest.mark.parametrize("which", SPEC, ids="-".join)

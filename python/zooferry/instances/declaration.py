@@ -161,6 +161,8 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
     if declaration.method == "star_convex":
         _require(heads, declaration, heads.shape[0] >= 4, "at least 4 channels: probability and distances")
         kind = polyhedra if declaration.volume else star_convex
+        if not declaration.volume:
+            parameters.pop("anisotropy", None)  # of no meaning in a plane
         found: np.ndarray = kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
         return found
     if declaration.method == "flows":
