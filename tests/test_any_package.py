@@ -353,6 +353,7 @@ STARDIST = step(
     grid=[1, 2, 2],
     b=2,
     anisotropy=[1.0, 1.0, 1.0],
+    overlap_label=7,  # decoding it is not ours
 )
 CELLPOSE = step("cellpose_flow_dynamics", cellprob_threshold=0.0, flow_threshold=0.4, do_3D=True, min_size=0)
 

@@ -164,7 +164,7 @@ STEPS = [
     post(
         "cellpose_volume",
         step("cellpose_flow_dynamics", cellprob_threshold=0.0, flow_threshold=0.4, do_3D=True),
-        skipped="cellpose_flow_dynamics of volumes does not run in ImageJ yet",
+        skipped="cellpose_flow_dynamics of such volumes does not run in ImageJ yet",
         core="any",
     ),
     post(
