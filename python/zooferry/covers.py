@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from zooferry.instances.declaration import LABELS, decode, read_declaration
+from zooferry.object_colours import with_objects
 from zooferry.packaged_tensors import Example
 
 SIDE = 512  # pixels of a tile
-GOLDEN = 0.6180339887  # of the colour circle from one object to the next: neighbours in number differ most
 FILLED = 0.45  # of an object's colour inside of its outline
 
 
@@ -49,7 +48,7 @@ def labels_of(example: Example, content: Mapping[str, Any]) -> np.ndarray | None
         return np.asarray(example.outputs[LABELS][0], np.int64)
     if "instances" not in content:
         return None
-    said = json.loads(json.dumps({"config": {"zooferry": {"instances": content["instances"]}}}))
+    said = {"config": {"zooferry": {"instances": content["instances"]}}}
     declaration = read_declaration(said, list(example.outputs))
     assert declaration is not None
     heads = np.concatenate([example.outputs[name] for name in declaration.outputs])
@@ -92,17 +91,9 @@ def _grey_tile(plane: np.ndarray) -> np.ndarray:
 
 def _object_tile(plane: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The same with coloured objects, their outlines in full colour."""
-    from matplotlib.colors import hsv_to_rgb
-
     from zooferry.segmentation_metrics import outlines
 
-    tile, square = _grey_tile(plane), _square(labels)
-    numbers = np.arange(int(square.max(initial=0)) + 1)
-    hues = np.stack([numbers * GOLDEN % 1, np.full(len(numbers), 0.75), np.ones(len(numbers))], axis=1)
-    colours = hsv_to_rgb(hues)[square]
-    part = np.where(square > 0, FILLED, 0.0)
-    edge = outlines(square)
-    edge |= outlines(np.where(edge, 0, square))
-    part[edge] = 1
-    mixed: np.ndarray = (1 - part[..., np.newaxis]) * tile + part[..., np.newaxis] * colours
-    return mixed
+    square = _square(labels)
+    edges = outlines(square)
+    edges |= outlines(np.where(edges, 0, square))
+    return with_objects(_grey_tile(plane), square, edges, filled=FILLED)

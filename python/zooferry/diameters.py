@@ -7,13 +7,14 @@ network's style finds it in a new image, and the objects that are found then ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zooferry.errors import ZooferryError
+from zooferry.interpolation import middles, neighbours
 
 LARGEST = 8.0  # times that an image is enlarged or shrunk, as for pixel sizes in ImageJ
 IGNORED = 0.01  # factors this near to 1 are left alone
@@ -71,7 +72,8 @@ def resized(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         return image
     found = np.asarray(image, np.float64)
     for axis, wanted in ((-2, shape[0]), (-1, shape[1])):
-        low, high, part = _between(found.shape[axis], wanted)
+        length = found.shape[axis]
+        low, high, part = neighbours(middles(length, wanted), length)
         part = part[:, None] if axis == -2 else part
         first, second = np.take(found, low, axis=axis), np.take(found, high, axis=axis)
         found = first + (second - first) * part
@@ -85,13 +87,6 @@ def nearest(labels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         for length, wanted in zip(labels.shape[-2:], shape, strict=True)
     )
     return np.ascontiguousarray(labels[..., rows[:, None], columns])
-
-
-def _between(length: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # lower and upper index, and the weight of the upper one
-    middles = np.clip((np.arange(wanted) + 0.5) * length / wanted - 0.5, 0, length - 1)
-    low = np.minimum(middles.astype(np.int64), max(length - 2, 0))
-    return low, np.minimum(low + 1, length - 1), middles - low
 
 
 @dataclass(frozen=True)
@@ -125,25 +120,3 @@ def fit_size_model(styles: Sequence[np.ndarray], diameters: Sequence[float]) -> 
     centred = found - mean
     matrix = centred.T @ centred + PENALTY * len(logs) * np.eye(len(mean))
     return SizeModel(mean, np.linalg.solve(matrix, centred.T @ (logs - logs.mean())), float(logs.mean()))
-
-
-def at_diameter(
-    image: np.ndarray, find: Callable[[np.ndarray], np.ndarray], *, wanted: float, diameter: float
-) -> np.ndarray:
-    """Labels of an image whose objects have a `diameter`, found where they have the `wanted` one; both in pixels.
-
-    Parameters
-    ----------
-    image : ndarray
-        C Y X.
-    find : callable
-        C Y X of any size -> labels Y X.
-    """
-    shape = scaled_shape(image.shape, wanted / diameter)
-    return nearest(find(resized(image, shape)), image.shape[-2:])
-
-
-def estimated(image: np.ndarray, find: Callable[[np.ndarray], np.ndarray], *, wanted: float, first: float) -> float:
-    """The median diameter of the objects that are found when the image is rescaled for a `first` guess; else that."""
-    first = float(np.clip(first, wanted / LARGEST, wanted * LARGEST))
-    return object_diameter(at_diameter(image, find, wanted=wanted, diameter=first)) or first

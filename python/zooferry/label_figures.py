@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from zooferry.comparison import spaced
+from zooferry.object_colours import with_objects
 from zooferry.pictures import Array, Picture, contrast_window, grey_pictures, spatial_parts, structured_crop
 from zooferry.report import OutputArrays
 from zooferry.segmentation_metrics import outlines, overlap
-from zooferry.segmentation_report import COLOURS, coloured, png_uri
+from zooferry.segmentation_report import COLOURS, coloured, picture_uri
 
 WHOLE_UP_TO = 384  # pixels; of larger images a part is shown
-GOLDEN = 0.6180339887  # of the colour circle from one object to the next: neighbours in number differ most
 DIM = 0.62  # of the input's brightness under coloured outlines
 FILLED = 0.3  # of an object's colour inside of its outline
 PARTNER = 0.5  # IoU from which two objects are one, whatever their numbers
@@ -53,7 +53,7 @@ def label_pictures(output: OutputArrays, actual: Array) -> tuple[Picture, ...]:
         ("pixels that differ", _difference(raw, expected, got), words),
     ]
     pictures = [
-        replace(first, title=title, caption=caption, source=png_uri(picture), low="", high="",
+        replace(first, title=title, caption=caption, source=picture_uri(picture), low="", high="",
                 width=picture.shape[1], height=picture.shape[0])
         for title, picture, caption in shown
     ]  # fmt: skip
@@ -83,14 +83,8 @@ def _renumbered(actual: Array, expected: Array) -> Array:
 
 def _objects(raw: Array, labels: Array) -> Array:
     """uint8 Y X 3: every object in a colour of its own over the dimmed input."""
-    from matplotlib.colors import hsv_to_rgb
-
-    numbers = np.arange(int(labels.max(initial=0)) + 1)
-    hues = np.stack([numbers * GOLDEN % 1, np.full(len(numbers), 0.75), np.ones(len(numbers))], axis=1)
-    part = np.where(labels > 0, FILLED, 0.0)
-    part[outlines(labels)] = 1
-    mixed = (1 - part[..., np.newaxis]) * coloured(raw, DIM) + part[..., np.newaxis] * 255 * hsv_to_rgb(hues)[labels]
-    return np.asarray(np.round(mixed), np.uint8)
+    mixed = with_objects(coloured(raw, DIM) / 255, labels, outlines(labels), filled=FILLED)
+    return np.asarray(np.round(255 * mixed), np.uint8)
 
 
 def _difference(raw: Array, expected: Array, actual: Array) -> Array:

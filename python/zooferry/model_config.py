@@ -47,8 +47,8 @@ SEGMENTING = {
         "U-Net of depth {depth} and width {width} with a grid of {grid} pixels, probability and {rays} distances",
     ),
     "segmentation.FlowUNet": (
-        "residual U-Net with style",
-        "residual U-Net of depth {depth} and width {width} with batch normalisation and style, flows and a logit",
+        "residual U-Net",
+        "residual U-Net of depth {depth} and width {width} with batch normalisation{styled}, flows and a logit",
     ),
 }
 LAPLACE = "negative log likelihood of a Laplace distribution for every pixel"
@@ -93,7 +93,7 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
     plain = f"segmentation.{name.replace('OneHead', '').replace('Sequential', '')}"
     if plain in SEGMENTING:
         kind, words = SEGMENTING[plain]
-        said = words.format(**a)
+        said = words.format(**a, styled=" and style" if a.get("style") else "")
         if "denoiser" in a:
             said = "denoising U-Net of depth {depth} and width {width}, then a ".format(**a["denoiser"]) + said
         return {"architecture_type": f"{dims}D {kind}", "architecture_description": f"{said}; see {file}.py"}

@@ -137,7 +137,7 @@ def grey_pictures(
                 title=title,
                 view=view,
                 caption=caption,
-                source=_png_uri(_levels(small, window), GREY),
+                source=_palette_uri(_levels(small, window), GREY),
                 width=small.shape[1],
                 height=small.shape[0],
                 low=_value(window[0]),
@@ -163,7 +163,7 @@ def difference_pictures(title: str, difference: Array, *, limit: float, caption:
                 title=title,
                 view=view,
                 caption=caption,
-                source=_png_uri(_levels(small, (-limit, limit)), DIVERGING),
+                source=_palette_uri(_levels(small, (-limit, limit)), DIVERGING),
                 width=small.shape[1],
                 height=small.shape[0],
                 low=f"−{_value(limit)}",
@@ -232,7 +232,7 @@ def _levels(plane: Array, window: Window) -> NDArray[np.uint8]:
     return levels.astype(np.uint8)
 
 
-def _png_uri(levels: NDArray[np.uint8], colours: Mapping[float, tuple[int, int, int]]) -> str:
+def _palette_uri(levels: NDArray[np.uint8], colours: Mapping[float, tuple[int, int, int]]) -> str:
     """A PNG with a palette; level 255 is magenta."""
     stops = sorted(colours)
     ramp = [np.interp(np.linspace(0, 1, 255), stops, [colours[s][part] for s in stops]) for part in range(3)]
@@ -248,6 +248,11 @@ def _png_uri(levels: NDArray[np.uint8], colours: Mapping[float, tuple[int, int, 
             (b"IEND", b""),
         )
     )
+    return png_uri(png)
+
+
+def png_uri(png: bytes) -> str:
+    """The bytes of a PNG file as a data URI, for a page that carries its pictures in itself."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zooferry.interpolation import middles, neighbours
+
 ENLARGED = 0.5  # part of the batches: the others keep the sharpness of the images
 
 
@@ -74,10 +76,7 @@ def enlarge_some(
     corners = [int(rng.integers(0, n - w + 1)) for n, w in zip(shape[-2:], wanted, strict=True)]
     if wanted == list(shape[-2:]):
         return tuple(arrays)
-    rows, columns = (
-        np.clip((np.arange(n) + 0.5) * w / n - 0.5 + c, c, c + w - 1)
-        for n, w, c in zip(shape[-2:], wanted, corners, strict=True)
-    )
+    rows, columns = (middles(w, n) + c for n, w, c in zip(shape[-2:], wanted, corners, strict=True))
     results = []
     for array, whole in zip(arrays, nearest, strict=True):
         if whole:
@@ -90,9 +89,8 @@ def enlarge_some(
 
 def _linear(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     """Linear interpolation at `places` along one of the last two axes."""
-    low = np.minimum(np.floor(places).astype(int), array.shape[axis] - 1)
-    high = np.minimum(low + 1, array.shape[axis] - 1)
-    part = (places - low).astype(array.dtype)
+    low, high, weights = neighbours(places, array.shape[axis])
+    part = weights.astype(array.dtype)
     part = part[:, None] if axis == -2 else part
     first, second = (np.take(array, index, axis=axis) for index in (low, high))
     mixed: np.ndarray = first + (second - first) * part

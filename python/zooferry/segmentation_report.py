@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zooferry.pictures import png_uri
 from zooferry.report import write_page
 from zooferry.segmentation_evaluation import CLASSICAL, MATCHED, MODEL, ScoredImage, SegmentationReport, worst_first
 from zooferry.segmentation_metrics import THRESHOLDS, outlines, overlap, pooled
@@ -74,7 +74,7 @@ def overlay(image: ScoredImage, candidate: str) -> Overlay:
         f"AP {counts.average_precision:.3f} at an IoU of {MATCHED}: {counts.matched} found, "
         f"{counts.invented} invented, {counts.missed} missed"
     )
-    return Overlay(candidate, caption, png_uri(picture), picture.shape[1], picture.shape[0])
+    return Overlay(candidate, caption, picture_uri(picture), picture.shape[1], picture.shape[0])
 
 
 def _plain(image: ScoredImage) -> Overlay:
@@ -83,7 +83,7 @@ def _plain(image: ScoredImage) -> Overlay:
     picture = coloured(grey)
     picture[outlines(true)] = (255, 255, 0)
     caption = f"{np.unique(image.true[image.true > 0]).size} objects{_where(image)}"
-    return Overlay("image and true labels", caption, png_uri(picture), picture.shape[1], picture.shape[0])
+    return Overlay("image and true labels", caption, picture_uri(picture), picture.shape[1], picture.shape[0])
 
 
 def _thick(labels: np.ndarray) -> np.ndarray:
@@ -137,13 +137,13 @@ def coloured(grey: np.ndarray, brightness: float = 1.0) -> np.ndarray:
     return np.repeat((255 * brightness * scaled).astype(np.uint8)[..., np.newaxis], 3, axis=2)
 
 
-def png_uri(picture: np.ndarray) -> str:
+def picture_uri(picture: np.ndarray) -> str:
     """uint8 Y X 3 as a PNG that a page can carry in itself."""
     from matplotlib.image import imsave
 
     file = io.BytesIO()
     imsave(file, picture, format="png", metadata={"Software": ""})
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    return png_uri(file.getvalue())
 
 
 def _curve(report: SegmentationReport) -> str:
@@ -163,4 +163,4 @@ def _curve(report: SegmentationReport) -> str:
     axes.grid(alpha=0.3)
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    return png_uri(file.getvalue())

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from zooferry.instances.declaration import Declaration
+from zooferry.interpolation import middles, neighbours
 from zooferry.training_data import RawData, RawSample
 
 Restore = Callable[[Sequence[xr.DataArray]], Mapping[str, xr.DataArray]]
@@ -83,12 +84,11 @@ def interpolated(array: np.ndarray, count: int, *, nearest: bool = False) -> np.
     length = len(array)
     if count == length:
         return array
-    places = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
+    places = middles(length, count)
     if nearest:
         return np.asarray(array[np.rint(places).astype(int)])
-    low = np.minimum(np.floor(places).astype(int), max(length - 2, 0))
-    high = np.minimum(low + 1, length - 1)
-    part = (places - low).astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
+    low, high, weights = neighbours(places, length)
+    part = weights.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
     return np.asarray(array[low] * (1 - part) + array[high] * part, np.float32)
 
 

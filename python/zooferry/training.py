@@ -99,16 +99,9 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
     with _interruptible() as interrupted:
         while not progress.finished and not interrupted.is_set():
             rate = learning_rate(settings, progress, seconds)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            arrays = data.training.draw(settings.patches_per_step, rng)
-            arrays = vary(arrays, settings, rng)
+            arrays = vary(data.training.draw(settings.patches_per_step, rng), settings, rng)
             loss = method.loss(model, arrays, settings, rng)
-            fabric.backward(loss)
-            if settings.clip:
-                fabric.clip_gradients(model, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            _update(fabric, model, optimizer, loss, rate, settings.clip)
             progress.running_loss += float(loss.detach())
             progress.running_count += 1
             progress.step += 1
@@ -124,14 +117,31 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
                 if progress.finished or time.monotonic() - told >= SECONDS_BETWEEN_LINES:
                     say(_line(progress, settings, seconds))
                     told = time.monotonic()
-                if not math.isfinite(progress.history[-1]["training_loss"]):
-                    raise ZooferryError("the training loss is not finite; lower the rate (--set learning_rate=...)")
+                _require_finite(progress)
     if not progress.finished:
         _save_state(folder, network, optimizer, progress, rng)
         if not (folder / "best.pt").exists():
             _save_weights(folder / "best.pt", network)
     run_folder.write_loss_plot(folder, progress.history)
     return progress
+
+
+def _update(
+    fabric: Fabric, model: torch.nn.Module, optimizer: Any, loss: torch.Tensor, rate: float, clip: float
+) -> None:
+    """One step along the gradients of the loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    fabric.backward(loss)
+    if clip:
+        fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _require_finite(progress: Progress) -> None:
+    if not math.isfinite(progress.history[-1]["training_loss"]):
+        raise ZooferryError("the training loss is not finite; lower the rate (--set learning_rate=...)")
 
 
 def learning_rate(settings: Settings, progress: Progress, seconds: float | None) -> float:

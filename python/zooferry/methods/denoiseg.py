@@ -15,7 +15,8 @@ import torch
 from zooferry.methods import Scalings, n2v, unet
 from zooferry.methods.n2v import N2VSettings, mask_pixels
 from zooferry.methods.outputs import Output
-from zooferry.methods.segmentation import Decoding, SegmentationSettings, network_arguments, varied
+from zooferry.methods.segmentation import Decoding, SegmentationSettings, network_arguments
+from zooferry.methods.segmentation import augment as augment
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import DenoiSegUNet
 
@@ -80,13 +81,6 @@ def targets(labels: np.ndarray, settings: DenoiSegSettings) -> np.ndarray:  # no
     if not labels.any():
         return np.full((1, *labels.shape), UNKNOWN, np.float32)
     return unet.targets(labels, unet.UNetSettings())
-
-
-def augment(
-    arrays: Sequence[np.ndarray], settings: DenoiSegSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """Flips and turns."""
-    return varied(arrays, settings, rng)
 
 
 def build_network(settings: DenoiSegSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:

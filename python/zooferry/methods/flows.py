@@ -19,10 +19,11 @@ from zooferry.methods.segmentation import (
     SegmentationSettings,
     head,
     image_operations,
-    varied,
 )
+from zooferry.methods.segmentation import augment as augment
 from zooferry.methods.segmentation import foreground as foreground
 from zooferry.methods.segmentation import network_arguments as unet_arguments
+from zooferry.methods.segmentation import targets as targets
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import FlowUNet
 from zooferry.size_model import with_diameter
@@ -86,16 +87,6 @@ OUTPUTS = (
 def scalings(settings: FlowSettings, images: Sequence[np.ndarray], axes: tuple[str, ...]) -> Scalings:  # noqa: ARG001
     """Percentiles of each image."""
     return Scalings(image_operations(settings, axes), (), outputs=OUTPUTS)
-
-
-def targets(labels: np.ndarray, settings: FlowSettings) -> np.ndarray:  # noqa: ARG001
-    """The labels themselves, float32 1 Y X: an object that a patch cuts off is learnt like one at an image's edge."""
-    return labels[np.newaxis].astype(np.float32)
-
-
-def augment(arrays: Sequence[np.ndarray], settings: FlowSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """See :func:`zooferry.methods.segmentation.varied`."""
-    return varied(arrays, settings, rng)
 
 
 def build_network(settings: FlowSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:

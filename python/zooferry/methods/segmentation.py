@@ -101,7 +101,7 @@ def network_arguments(
     }  # fmt: skip
 
 
-def varied(
+def augment(
     arrays: Sequence[np.ndarray],
     settings: SegmentationSettings,
     rng: np.random.Generator,
@@ -118,3 +118,8 @@ def varied(
 def foreground(settings: SegmentationSettings) -> float:  # noqa: ARG001
     """Patches without any object are drawn again."""
     return 0.5
+
+
+def targets(labels: np.ndarray, settings: SegmentationSettings) -> np.ndarray:  # noqa: ARG001
+    """The labels themselves, float32 1 (Z) Y X: an object that a patch cuts off is learnt like one at an edge."""
+    return labels[np.newaxis].astype(np.float32)

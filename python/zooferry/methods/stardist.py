@@ -22,8 +22,10 @@ from zooferry.instances.star_targets import (
     volume_rays,
 )
 from zooferry.methods import Scalings
-from zooferry.methods.segmentation import Decoding, SegmentationSettings, head, image_operations, varied
+from zooferry.methods.segmentation import Decoding, SegmentationSettings, head, image_operations
+from zooferry.methods.segmentation import augment as augment
 from zooferry.methods.segmentation import foreground as foreground
+from zooferry.methods.segmentation import targets as targets
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import StarUNet
 from zooferry.networks.star_volumes import StarVolumeUNet
@@ -120,18 +122,6 @@ def fitted_settings(settings: StarDistSettings, raw: RawData, say: Callable[[str
             f"times 2 to the power of depth)"
         )
     return replace(settings, anisotropy=found, grid_z=grid_z)
-
-
-def targets(labels: np.ndarray, settings: StarDistSettings) -> np.ndarray:  # noqa: ARG001
-    """The labels themselves, float32 1 Y X: an object that a patch cuts off is learnt like one at an image's edge."""
-    return labels[np.newaxis].astype(np.float32)
-
-
-def augment(
-    arrays: Sequence[np.ndarray], settings: StarDistSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """See :func:`zooferry.methods.segmentation.varied`."""
-    return varied(arrays, settings, rng)
 
 
 def network_arguments(

@@ -20,8 +20,8 @@ from zooferry.methods.segmentation import (
     head,
     image_operations,
     network_arguments,
-    varied,
 )
+from zooferry.methods.segmentation import augment as augment
 from zooferry.methods.segmentation import foreground as foreground
 from zooferry.methods.tensors import as_tensor, fitting_layout
 from zooferry.networks.segmentation import BorderUNet
@@ -65,11 +65,6 @@ def scalings(settings: UNetSettings, images: Sequence[np.ndarray], axes: tuple[s
 def targets(labels: np.ndarray, settings: UNetSettings) -> np.ndarray:  # noqa: ARG001
     """Class 0, 1 or 2 of each pixel, float32 1 (Z) Y X, from labels (Z) Y X."""
     return classes_of_labels(labels)[np.newaxis].astype(np.float32)
-
-
-def augment(arrays: Sequence[np.ndarray], settings: UNetSettings, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """See :func:`zooferry.methods.segmentation.varied`."""
-    return varied(arrays, settings, rng)
 
 
 def build_network(settings: UNetSettings, dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:

@@ -75,7 +75,7 @@ def places(source: Path, out: Path | None, image: Path | None) -> list[Place]:
         partner = _partners([source], image)[source] if image is not None and image.is_dir() else image
         return [Place(source, _target(source, out), partner)]
     found = _sources(source)
-    if out is not None and out.suffix.lower() in (*SUFFIXES, *images.SUFFIXES):
+    if out is not None and (_is_rois(out) or _is_image(out)):
         raise ZooferryError(f"{out}: of a folder a folder is made; choose a name without {out.suffix}")
     if image is not None and not image.is_dir():
         raise ZooferryError(f"{image}: for a folder of annotations a folder of images is needed, with the same names")
@@ -89,8 +89,8 @@ def places(source: Path, out: Path | None, image: Path | None) -> list[Place]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    rois = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    tiffs = [p for p in folder.iterdir() if p.suffix.lower() in images.SUFFIXES and not p.name.startswith(".")]
+    files = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    rois, tiffs = sorted(filter(_is_rois, files)), list(filter(_is_image, files))
     if rois and tiffs:
         raise ZooferryError(
             f"{folder}: it holds ROI files ({rois[0].name}) and images ({tiffs[0].name}); give a folder of one kind"
@@ -101,12 +101,16 @@ def _sources(folder: Path) -> list[Path]:
 
 
 def _require_kind(path: Path) -> None:
-    if path.suffix.lower() not in (*SUFFIXES, *images.SUFFIXES):
+    if not (_is_rois(path) or _is_image(path)):
         raise ZooferryError(f"{path}: neither a ROI file (.zip, .roi) nor a label image (.tif)")
 
 
 def _is_rois(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in images.SUFFIXES
 
 
 def stem_of(path: Path) -> str:
@@ -120,7 +124,7 @@ def _target(source: Path, out: Path | None) -> Path | None:
             raise ZooferryError(f"{source}: say where its label image goes: --out FILE.tif, or --out DIR")
         return None
     wanted = images.SUFFIXES if _is_rois(source) else (".zip",)
-    if out.suffix.lower() in (*SUFFIXES, *images.SUFFIXES):
+    if _is_rois(out) or _is_image(out):
         if out.suffix.lower() not in wanted:
             raise ZooferryError(f"{out}: what is made of {source.name} ends in {wanted[0]}; choose such a name")
         return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections import Counter
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from zooferry import __version__
 from zooferry.files import make_folder, write_atomically, write_json, write_text
+from zooferry.pictures import png_uri
 from zooferry.rois.converting import Checked
 from zooferry.rois.flaws import KINDS, Flaw
 from zooferry.segmentation_metrics import outlines
@@ -50,7 +50,7 @@ def write_labels_report(folder: Path, checked: Sequence[Checked]) -> Path:
         if image.labels is not None and [flaw for flaw in image.flaws if flaw.place]:
             picture = draw_flaws(image)
             write_atomically(folder / f"{image.name}.png", partial(Path.write_bytes, data=picture))
-        source = f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}" if picture else ""
+        source = png_uri(picture) if picture else ""
         rows.append({"image": image, "source": source, "count": counts_of([image])})
     content = {
         "checked": checked, "rows": rows, "kinds": KINDS, "colours": COLOURS, "total": counts_of(checked),
