@@ -212,6 +212,19 @@ def test_declared_decoding(method: str, count: int) -> None:
         decode(declaration, heads_of(method)[:2])
 
 
+@pytest.mark.parametrize("cut", [0, 3])
+def test_heads_that_repeat_their_grid(cut: int) -> None:
+    case = STAR_CASES["grid_uneven"]
+    prob, distances = star_heads(case)
+    heads = np.concatenate([prob[None], distances])
+    repeated = heads.repeat(2, axis=1).repeat(4, axis=2)[:, :, : case.shape[1] - cut]
+    plain = Declaration("star_convex", ("heads",), {"grid": [2, 4]})
+    declaration = Declaration("star_convex", ("heads",), {"grid": [2, 4], "repeated": True})
+    expected = decode(plain, heads, repeated.shape[1:])
+    assert expected.max() > 3
+    np.testing.assert_array_equal(decode(declaration, repeated), expected)
+
+
 WRONG = [
     ({"method": "watershed", "outputs": ["a"]}, "the method 'watershed'; allowed: star_convex, flows, borders"),
     ({"method": "flows"}, "the outputs None; allowed: a list of some of a, b"),

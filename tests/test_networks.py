@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from zooferry.architectures import unet_halo, unet_step
+from zooferry.architectures import ARCHITECTURES, reach, unet_halo, unet_step
 from zooferry.networks import unet
 
 CASES = [(2, 1, 3), (2, 2, 3), (2, 2, 5), (2, 3, 3), (3, 1, 3), (3, 2, 3)]
@@ -43,6 +43,35 @@ def test_a_fresh_residual_network_is_the_identity():
 def test_residual_needs_equal_channels():
     with pytest.raises(ValueError, match="residual needs equal channels, got 1 in and 2 out"):
         unet.UNet(in_channels=1, out_channels=2)
+
+
+STARS = {
+    "segmentation.StarUNet": (2, {"dims": 2, "grid": 4}),
+    "star_volumes.StarVolumeUNet": (3, {"grid": [1, 2, 2]}),
+    "sequential.SequentialStarUNet": (
+        2,
+        {"dims": 2, "grid": 2, "gain": [2.0], "offset": [0.5], "denoiser": {"width": 4, "depth": 1, "kernel": 3}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STARS)
+def test_a_star_network_repeats_its_grid_for_every_pixel(name):
+    dims, values = STARS[name]
+    arguments = {"rays": 5, "width": 4, "depth": 1, "kernel": 3, **values}
+    torch.manual_seed(0)
+    plain, repeated = (ARCHITECTURES[name](**arguments, repeated=several).eval() for several in (False, True))
+    repeated.load_state_dict(plain.state_dict())
+    image = torch.randn(2, 1, *(16, 24, 32)[-dims:])
+    factors = [reach({"architecture": name, "arguments": arguments}, dims).factors, (1,) * dims]
+    assert reach({"architecture": name, "arguments": {**arguments, "repeated": True}}, dims).factors == factors[1]
+    for coarse, fine in zip(plain(image), repeated(image), strict=True):
+        assert fine.shape[2:] == image.shape[2:]
+        for axis, factor in enumerate(factors[0], 2):
+            coarse = coarse.repeat_interleave(round(1 / factor), axis)
+        torch.testing.assert_close(fine, coarse, rtol=0, atol=0)
+    for ours, theirs in zip(plain(image, bare=True), repeated(image, bare=True), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)  # what is learnt stays on the grid
 
 
 def test_architecture_file_stands_alone():

@@ -21,6 +21,7 @@ from zooferry.linting import lint
 from zooferry.package import open_package, package_model
 from zooferry.packager import package_run, require_official_check
 from zooferry.prediction import predict
+from zooferry.trained import rounded
 
 NAMES = ["n2v", "care", "care3d"]
 
@@ -143,6 +144,42 @@ def test_baking_is_refused_where_it_would_do_nothing(runs, tmp_path):
     with pytest.raises(ZooferryError, match="n2v scales by fixed numbers, equal in every host; leave --bake away"):
         package_run(runs["n2v"], tmp_path / "m.zip", card=None, say=print, bake=True)
     assert not any(tmp_path.iterdir())
+
+
+def test_fewer_bits_make_a_smaller_zip_of_the_same_numbers(runs, packages, tmp_path):
+    small = package_run(runs["n2v"], tmp_path / "n2v.zip", card=None, say=print, bits=8)
+    weights = []
+    for path in (packages["n2v"], small):
+        with zipfile.ZipFile(path) as archive:
+            weights.append(archive.getinfo("weights.pt").compress_size)
+            rdf = archive.read("rdf.yaml").decode()
+    assert weights[1] < 0.7 * weights[0]
+    assert "rounded to 8 significant bits" in rdf
+    image = read_image(runs["n2v"] / "example_input.tif").values[None]
+    found = []
+    for path in (packages["n2v"], small):
+        with open_package(path) as package:
+            found.append(predict(package_model(package), image))
+    np.testing.assert_allclose(*found, atol=0.02 * np.ptp(found[0]))
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(2, [1.0, -1.5, 0.0, 12.0]), (4, [1.0, -1.625, 0.0, 11.0])])
+def test_rounded_weights(bits, expected):
+    weights = torch.tensor([1.0, -1.6, 0.0, 11.0])
+    torch.testing.assert_close(rounded(weights, bits), torch.tensor(expected), rtol=0, atol=0)
+    whole = torch.tensor([7])
+    assert rounded(whole, bits) is whole
+
+
+def test_24_bits_are_all_of_them():
+    weights = torch.randn(1000) * 10.0 ** torch.randint(-30, 30, (1000,))
+    torch.testing.assert_close(rounded(weights, 24), weights, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("bits", [7, 25])
+def test_other_numbers_of_bits_are_refused(runs, tmp_path, bits):
+    with pytest.raises(ZooferryError, match=f"--bits is {bits}; allowed: 8 to 24"):
+        package_run(runs["n2v"], tmp_path / "n2v.zip", card=None, say=print, bits=bits)
 
 
 def test_card_fills_the_description(runs, tmp_path):

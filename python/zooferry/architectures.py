@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
         halo = unet_halo(depth, kernel, blocks=2)
     if "grid" in arguments:
         grid = arguments["grid"]
-        return _on_grid([grid] * dims if isinstance(grid, int) else list(grid), kernel, (step, halo))
+        found = _on_grid([grid] * dims if isinstance(grid, int) else list(grid), kernel, (step, halo))
+        return replace(found, factors=(1,) * dims) if arguments.get("repeated") else found
     if "projection_depth" in arguments:
         halo += unet_halo(int(arguments["projection_depth"]), kernel)
         step = max(step, unet_step(int(arguments["projection_depth"])))

@@ -227,6 +227,7 @@ def _add_package(commands: Commands) -> None:
     p.add_argument("--bake", action="store_true", help="percentile normalisation inside the network; whole images only")
     p.add_argument("--labels-step", action="store_true", help="one output of labels, made by a step of the format")
     p.add_argument("--example", type=Path, metavar="IMAGE", help="test image (default: a part of a validation image)")
+    p.add_argument("--bits", type=int, metavar="N", help="significant bits of the weights (8 halves the zip)")
     p.add_argument("--out", type=Path, metavar="model.zip")
     p.set_defaults(run=_package)
 
@@ -242,7 +243,7 @@ def _package(options: argparse.Namespace) -> int:
         raise ZooferryError("a run and a name for the package are needed: zooferry package RUN --out model.zip")
     from zooferry.packager import package_run
 
-    said = {"card": options.card, "bake": options.bake, "example": options.example, "labels_step": options.labels_step}
+    said = {name: getattr(options, name) for name in ("card", "bake", "example", "labels_step", "bits")}
     print(package_run(options.run_folder, options.out, say=say, **said))
     return 0
 

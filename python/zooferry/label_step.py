@@ -50,6 +50,19 @@ def with_labels_step(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "network": network, "outputs": [entry], "whole_images": True, "labels_step": step["id"]}
 
 
+def with_repeated_heads(content: Mapping[str, Any]) -> dict[str, Any]:
+    """run.json's content with heads of the image's size where those of the network are on a coarser grid.
+
+    JDLL 0.6.3, and so deepImageJ, takes outputs of other sizes than the image for larger ones.
+    """
+    said = content.get("instances") or {}
+    if max(said.get("grid", [1])) == 1:
+        return dict(content)
+    arguments = {**content["network"]["arguments"], "repeated": True}
+    network = {**content["network"], "arguments": arguments}
+    return {**content, "network": network, "instances": {**said, "repeated": True}}
+
+
 def _stardist(content: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     kwargs = {
         "prob_threshold": said["prob_thresh"], "nms_threshold": said["nms_thresh"], "grid": list(said["grid"]),

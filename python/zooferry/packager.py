@@ -20,7 +20,7 @@ from zooferry.architectures import source_file
 from zooferry.card import complete_card, read_card
 from zooferry.errors import ZooferryError
 from zooferry.files import make_folder, read_json, write_atomically
-from zooferry.label_step import require_objects, why_unchecked, with_labels_step
+from zooferry.label_step import require_objects, why_unchecked, with_labels_step, with_repeated_heads
 from zooferry.methods.outputs import read_outputs
 from zooferry.package import open_package
 from zooferry.packaged_tensors import INPUT, describe_input, describe_outputs, described_halo, write_example
@@ -29,6 +29,7 @@ from zooferry.transfer import described
 
 FORMAT = "0.5.10"  # the last in which documentation and covers may be plain names, which is all that JDLL reads
 OTHER_FORMATS = ("keras_hdf5", "keras_v3", "tensorflow_js", "tensorflow_saved_model_bundle")  # said to be absent
+LEAST_BITS, MOST_BITS = 8, 24
 Say = Callable[[str], None]
 
 
@@ -41,6 +42,7 @@ def package_run(
     bake: bool = False,
     example: Path | None = None,
     labels_step: bool = False,
+    bits: int | None = None,
 ) -> Path:
     """Package a run.
 
@@ -61,6 +63,8 @@ def package_run(
         must not be passed on, or to make the package smaller.
     labels_step : bool
         One output of labels, made by a step of the format, instead of heads; see `zooferry.label_step`.
+    bits : int, optional
+        Significant bits that the weights keep, 8 to 24: 8 make the zip about half as large.
 
     Returns
     -------
@@ -75,31 +79,47 @@ def package_run(
     """
     if out.suffix != ".zip":
         raise ZooferryError(f"{out}: a package is a zip; choose a name that ends in .zip")
-    content = run_folder.read_run(run)
-    if bake:
-        content = baked(content)
-    if labels_step:
-        content = with_labels_step(content)
+    content = _prepared(run, bake=bake, labels_step=labels_step, bits=bits)
     said = read_card(card)
     make_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix="zooferry-") as scratch:
         parts = Path(scratch) / "parts"
         parts.mkdir()
         say("writing weights: state dict, TorchScript, ONNX; comparing each with the network")
-        shown = write_example(run, parts, content, example)
-        if labels_step:
-            require_objects(shown.restored, run)
-        deviations = _write_weights(run, parts, content)
-        description = _describe(run, parts, content, said)
-        readme = model_readme.write(run, content, description, shown, deviations)
-        (parts / "README.md").write_text(readme, encoding="utf-8")
-        covers.write_cover(parts / "cover.png", shown, content)
-        folder = _save(description, parts, Path(scratch) / "package")
+        folder = _save(_write_parts(run, parts, content, said, example), parts, Path(scratch) / "package")
         archive = Path(scratch) / "package.zip"
         write_zip(folder, archive)
         _reopen(archive, content, say)
         write_atomically(out, lambda temporary: shutil.copyfile(archive, temporary))
     return out
+
+
+def _prepared(run: Path, *, bake: bool, labels_step: bool, bits: int | None) -> dict[str, Any]:
+    """run.json's content as it is packaged."""
+    content = run_folder.read_run(run)
+    if bake:
+        content = baked(content)
+    content = with_labels_step(content) if labels_step else with_repeated_heads(content)
+    if bits is None:
+        return content
+    if not LEAST_BITS <= bits <= MOST_BITS:
+        raise ZooferryError(f"--bits is {bits}; allowed: {LEAST_BITS} to {MOST_BITS} significant bits of the weights")
+    return {**content, "significant_bits": bits}
+
+
+def _write_parts(
+    run: Path, parts: Path, content: Mapping[str, Any], said: Mapping[str, Any], example: Path | None
+) -> dict[str, Any]:
+    """Every file of the package but rdf.yaml, and its description."""
+    shown = write_example(run, parts, content, example)
+    if "labels_step" in content:
+        require_objects(shown.restored, run)
+    deviations = _write_weights(run, parts, content)
+    description = _describe(run, parts, content, said)
+    readme = model_readme.write(run, content, description, shown, deviations)
+    (parts / "README.md").write_text(readme, encoding="utf-8")
+    covers.write_cover(parts / "cover.png", shown, content)
+    return description
 
 
 def _reopen(archive: Path, content: Mapping[str, Any], say: Say) -> None:
@@ -193,10 +213,12 @@ def _weights(run: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     name = content["network"]["architecture"].rpartition(".")[2]
     source = source_file(content["network"], run).name
     architecture = {"source": source, "callable": name, "kwargs": content["network"]["arguments"]}
+    bits = content.get("significant_bits")
+    comment = "weights of the best validation" + (f", rounded to {bits} significant bits" if bits else "")
     return {
         "pytorch_state_dict": {
             "source": "weights.pt", "architecture": architecture, "pytorch_version": version, "parent": None,
-            "authors": None, "dependencies": None, "strict": True, "comment": "weights of the best validation",
+            "authors": None, "dependencies": None, "strict": True, "comment": comment,
         },
         "torchscript": {
             "source": "weights_torchscript.pt", "pytorch_version": version, "parent": "pytorch_state_dict",

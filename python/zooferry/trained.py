@@ -57,8 +57,21 @@ def build_trained_network(
     if not path.exists():
         raise ZooferryError(f"{run}: no trained weights yet; go on with 'zooferry train ... --resume'")
     network = build(content["network"], run)
-    network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    bits = content.get("significant_bits")
+    network.load_state_dict({key: rounded(value, bits) for key, value in state.items()} if bits else state)
     return network.eval()
+
+
+def rounded(weights: torch.Tensor, bits: int) -> torch.Tensor:
+    """float32 weights of so many significant bits, 2 to 24, as numpy rounds halves; others as they are.
+
+    They are as large as before, but their last bits are 0, so that a zip of them is smaller.
+    """
+    if weights.dtype != torch.float32:
+        return weights
+    part, exponent = torch.frexp(weights)
+    return torch.ldexp(torch.round(part * 2.0**bits) / 2.0**bits, exponent)
 
 
 def open_run(run: Path, content: Mapping[str, Any] | None = None, *, weights: str = "best.pt") -> Model:

@@ -181,6 +181,7 @@ def _of_package(package: OpenPackage, *, trust_code: bool) -> Parent:
     arguments = dict(found.kwargs)
     inside = tuple(float(arguments[key]) for key in ("low", "high") if found.callable != plain and key in arguments)
     arguments = {key: value for key, value in arguments.items() if found.callable == plain or key not in INSIDE}
+    arguments.pop("repeated", None)  # of a package's heads, not of a run's
     return Parent(
         name=package.name,
         id=str(package.content.get("id") or ""),

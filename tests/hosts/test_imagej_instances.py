@@ -27,6 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "nms_thresh": 0.4,
         "border": 2,
         "anisotropy": [1.0, 1.0, 1.0],
+        "repeated": False,
     },
     "flows": {
         "prob_thresh": 0.0,
@@ -101,6 +102,9 @@ def volume_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
         cases[f"volume star {name}"] = polyhedra_case(case)
     star = cases["volume star fine_grid"]
     rough = star[1] * (1 + 0.3 * smooth_volume(rng, star[1].shape, 1) ** 2)
+    said, heads = polyhedra_case(VOLUME_CASES["uneven"])
+    repeated = heads.repeat(2, axis=2).repeat(4, axis=3)[..., :-1, :]
+    cases["volume star repeated"] = ({**said, "repeated": True}, repeated)
     cases["volume star rough"] = ({**star[0], "nms_thresh": 0.6}, rough.astype(np.float32))
     short = np.where(smooth_volume(rng, star[1].shape, 2) > 0.5, 0.01, star[1])
     cases["volume star short distances"] = (star[0], short.astype(np.float32))
@@ -115,10 +119,13 @@ def special_cases() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     flat[0] = 0.75  # probabilities that are all the same
     star = {**DEFAULTS["star_convex"], "method": "star_convex"}
     zero = np.zeros((3, 20, 30), np.float32)
+    said, heads = star_case(STAR_CASES["grid_uneven"])
+    repeated = heads.repeat(2, axis=1).repeat(4, axis=2)[:, :, :-3]
     noise = smooth(rng, (33, 40, 50), 1).astype(np.float32)
     return {
         "equal probabilities": (star, flat),
         "negative distances": ({**star, "prob_thresh": -0.5}, noise),
+        "repeated": ({**said, "repeated": True}, repeated),
         "uneven border": ({**star, "border": [[0, 5], [3, 1]]}, flat),
         "no flow": ({**DEFAULTS["flows"], "method": "flows", "prob_thresh": -1.0, "largest": 1.0}, zero),
         "flow beyond the edge": ({**DEFAULTS["flows"], "method": "flows", "prob_thresh": -9.0}, 20 * noise[:3]),

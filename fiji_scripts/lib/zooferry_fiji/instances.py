@@ -14,6 +14,7 @@ METHODS = {
         "nms_thresh": 0.4,
         "border": 2,
         "anisotropy": [1.0, 1.0, 1.0],
+        "repeated": False,
     },
     "flows": {
         "prob_thresh": 0.0,
@@ -202,8 +203,18 @@ def decode(declaration, heads, size, shape=None):
     return kernels.load("regions").ofClasses(arrays, sizes, *settings), size
 
 
+def on_grid(heads, size, grid):
+    """Of heads that repeat the values of a grid for every pixel: those of the grid, and its size."""
+    sizes = [_array([1] * (3 - len(values)) + list(values), "i") for values in (size, grid)]
+    kernel = kernels.load("resizing")
+    return [kernel.everyNth(head, *sizes) for head in heads], [(n + g - 1) // g for n, g in zip(size, grid)]
+
+
 def _star_convex(declaration, heads, size, shape):
     grid, border = declaration["grid"], declaration["border"]
+    if declaration.get("repeated"):
+        shape = shape or size
+        heads, size = on_grid(heads, size, grid)
     shape = shape or [n * g for n, g in zip(size, grid)]
     sides = [side for pair in border for side in pair] if hasattr(border, "__len__") else [border] * 2 * len(size)
     sizes, sides = _array(list(size) + list(grid) + list(shape), "i"), _array(sides, "i")

@@ -50,4 +50,23 @@ class Resizing {
         }
         return result
     }
+
+    /** Every so many pixels, from the first one: sizes and steps are those of Z Y X. */
+    public static float[] everyNth(float[] pixels, int[] sizes, int[] steps) {
+        int depth = countOf(sizes[0], steps[0]), rows = countOf(sizes[1], steps[1]), columns = countOf(sizes[2], steps[2])
+        float[] result = new float[depth * rows * columns]
+        for (int z = 0, to = 0; z < depth; z++) {
+            for (int y = 0; y < rows; y++) {
+                int from = (z * steps[0] * sizes[1] + y * steps[1]) * sizes[2]
+                for (int x = 0; x < columns; x++) {
+                    result[to++] = pixels[from + x * steps[2]]
+                }
+            }
+        }
+        return result
+    }
+
+    private static int countOf(int size, int step) {
+        return (int) ((size + step - 1).intdiv(step))
+    }
 }

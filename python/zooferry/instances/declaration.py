@@ -13,8 +13,11 @@
 
 ``volume: true`` says that the heads are those of stacks Z Y X, whose objects go through slices; without it every plane
 is decoded by itself. A grid has then three numbers, and star_convex takes the `anisotropy` of its rays: pixel sizes
-along z, y, x in any unit. Flows of a 2D network are of three views, see `zooferry.three_views`; there `anisotropy`
-says how the slices are interpolated, and the check of flows is for planes alone.
+along z, y, x in any unit. ``repeated: true`` says that its heads have the size of the image, each value of the grid for
+all pixels of its place, as hosts need it that know no grid.
+
+Flows of a 2D network are of three views, see `zooferry.three_views`; there `anisotropy` says how the slices are
+interpolated, and the check of flows is for planes alone.
 
 ==============  ==============================================================================================
 method          heads along the channel axis; parameters
@@ -43,6 +46,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "nms_thresh": "number",
         "border": "whole",
         "anisotropy": "sizes",
+        "repeated": "flag",
     },
     "flows": {
         "prob_thresh": "number",
@@ -163,6 +167,10 @@ def decode(declaration: Declaration, heads: np.ndarray, shape: Sequence[int] | N
         kind = polyhedra if declaration.volume else star_convex
         if not declaration.volume:
             parameters.pop("anisotropy", None)  # of no meaning in a plane
+        if parameters.pop("repeated", False):
+            steps = parameters.get("grid", (1,) * (heads.ndim - 1))
+            shape = heads.shape[1:] if shape is None else shape
+            heads = np.ascontiguousarray(heads[(slice(None), *[slice(None, None, step) for step in steps])])
         found: np.ndarray = kind.labels_from_distances(heads[0], heads[1:], shape=shape, **parameters)
         return found
     if declaration.method == "flows":

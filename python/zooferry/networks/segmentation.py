@@ -135,12 +135,15 @@ class StarUNet(SegmentationUNet):
     ----------
     rays : int
         How many.
+    repeated : bool
+        Every pixel of the image gets the values of its place on the grid, for hosts that know no grid.
     **arguments
         Of :class:`SegmentationUNet`, without `channels`.
     """
 
-    def __init__(self, rays: int = 32, **arguments: Any) -> None:
+    def __init__(self, rays: int = 32, repeated: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments, channels=1 + rays)
+        self.repeat = nn.Upsample(scale_factor=arguments.get("grid", 1), mode="nearest") if repeated else nn.Identity()
         with torch.no_grad():
             self.last.bias[1:] = 1.0  # type: ignore[index]
             self.last.weight[1:] /= 4
@@ -148,9 +151,10 @@ class StarUNet(SegmentationUNet):
     def forward(self, image: torch.Tensor, bare: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Probability B 1 (Z) Y X and distances B rays (Z) Y X in pixels of the image, on the grid.
 
-        `bare` gives the logit of the probability, and distances that may be negative, for training.
+        `bare` gives the logit of the probability, and distances that may be negative, for training, on the grid always.
         """
         found = self.heads(image)
+        found = found if bare else self.repeat(found)
         prob, distances = found[:, :1], DISTANCE * found[:, 1:]
         return (prob, distances) if bare else (torch.sigmoid(prob), distances.clamp(min=LEAST_DISTANCE))
 

@@ -148,12 +148,15 @@ class SequentialStarUNet(SequentialUNet):
     ----------
     rays : int
         How many.
+    repeated : bool
+        Every pixel of the image gets the values of its place on the grid, for hosts that know no grid.
     **arguments
         Of :class:`SequentialUNet`, without `channels`.
     """
 
-    def __init__(self, rays: int = 32, **arguments: Any) -> None:
+    def __init__(self, rays: int = 32, repeated: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments, channels=1 + rays)
+        self.repeat = nn.Upsample(scale_factor=arguments.get("grid", 1), mode="nearest") if repeated else nn.Identity()
 
     def forward(self, image: torch.Tensor, bare: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Probability B 1 (Z) Y X and distances B rays (Z) Y X in pixels of the image, on the grid.
@@ -161,6 +164,7 @@ class SequentialStarUNet(SequentialUNet):
         `bare`, for training, takes denoised images and gives the probability's logit and distances of any sign.
         """
         found = self.segmenter(image if bare else self.denoised(image))
+        found = found if bare else self.repeat(found)
         prob, distances = found[:, :1], DISTANCE * found[:, 1:]
         return (prob, distances) if bare else (torch.sigmoid(prob), distances.clamp(min=LEAST_DISTANCE))
 

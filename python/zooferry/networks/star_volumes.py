@@ -38,6 +38,8 @@ class StarVolumeUNet(nn.Module):
         Pixels of the volume between neighbours of the output along z, y, x: powers of 2.
     widest : int
         Most feature channels of a level; 0 is no limit.
+    repeated : bool
+        Every voxel of the volume gets the values of its place on the grid, for hosts that know no grid.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class StarVolumeUNet(nn.Module):
         kernel: int = 3,
         grid: Sequence[int] = (1, 2, 2),
         widest: int = 0,
+        repeated: bool = False,
     ) -> None:
         super().__init__()
         halvings = [side.bit_length() - 1 for side in grid]
@@ -73,6 +76,7 @@ class StarVolumeUNet(nn.Module):
         for level, wide in reversed(list(enumerate(widths[:-1]))):
             self.up.append(_block((2 * wide, wide, widths[max(level - 1, 0)]), kernel))
         self.last = nn.Conv3d(width, 1 + rays, 1)
+        self.repeat = nn.Upsample(scale_factor=tuple(grid), mode="nearest") if repeated else nn.Identity()
         with torch.no_grad():
             self.last.bias.zero_()  # type: ignore[union-attr]
             self.last.bias[1:] = 1.0  # type: ignore[index]
@@ -96,6 +100,7 @@ class StarVolumeUNet(nn.Module):
         for block in self.up:
             features = block(torch.cat((self.grow(features), skipped.pop()), dim=1))
         found = self.last(features)
+        found = found if bare else self.repeat(found)
         prob, distances = found[:, :1], DISTANCE * found[:, 1:]
         return (prob, distances) if bare else (torch.sigmoid(prob), distances.clamp(min=LEAST_DISTANCE))
 
