@@ -1,5 +1,7 @@
 # make demo | make test | make lint: each makes .venv first, if it is not there or pyproject.toml is newer.
+# WORKERS: how many test files run beside each other.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -23,7 +25,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 clean:
 	rm -rf $(VENV) zooferry-demo

@@ -31,7 +31,7 @@ from zooferry.package import open_package  # noqa: E402
 from zooferry.restoring import open_restorer  # noqa: E402
 
 FOLDER = Path(os.environ.get("ZOOFERRY_PACKAGES") or HERE.parents[1] / "model_packages")
-TILE = 128  # pixels; the images are larger
+TILE = 192  # pixels; along one axis at least the images are larger
 REAL = 10
 
 
@@ -61,7 +61,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, found = tmp_path_factory.mktemp("simulated"), []
-    for seed, shape in enumerate([(200, 264), (181, 187)], 1):
+    for seed, shape in enumerate([(200, 264), (181, 235)], 1):
         rng = np.random.default_rng(seed)
         labels = blobs(Case(seed, shape, 25, (9, 15)))
         bright = np.append(0, rng.uniform(60, 160, labels.max()))
