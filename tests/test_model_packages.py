@@ -12,7 +12,6 @@ from zooferry.linting import lint, text
 from zooferry.normalization import apply_operations
 from zooferry.package import load_weights, open_package, package_domain, verify_files
 
-KNOWN = {"nuclei-stardist": {"fiji-size-scale"}}  # deepImageJ cannot run outputs on every second pixel; README says so
 FOLDER = Path(__file__).resolve().parents[1] / "model_packages"
 PACKAGES = sorted(FOLDER.glob("*/*.zip"))
 LARGEST = 5_000_000  # bytes
@@ -21,9 +20,9 @@ LARGEST = 5_000_000  # bytes
 # how good each is on held-out images, as its metrics.json says: at least this; the command is in its README
 RESTORING = {"fluorescence-care": {"NRMSE": 0.0280}}
 SEGMENTING = {
-    "nuclei-stardist": {"AP@0.5": 0.70, "SEG": 0.60},
-    "nuclei-flows": {"AP@0.5": 0.70, "SEG": 0.60},
-    "nuclei-unet-voidseg": {"AP@0.5": 0.60, "SEG": 0.55},
+    "nuclei-stardist": {"AP@0.5": 0.82, "SEG": 0.73},
+    "nuclei-flows": {"AP@0.5": 0.81, "SEG": 0.74},
+    "nuclei-unet-voidseg": {"AP@0.5": 0.75, "SEG": 0.65},
 }
 
 
@@ -47,7 +46,7 @@ def test_it_is_whole_and_gives_the_stored_numbers(path):
             )
             assert verdict.passed, f"{output.id}: {verdict.sentence()}"
         findings = lint(package, ["fiji", "zoo"])
-        assert {f.rule for f in findings if f.severity == "error"} == KNOWN.get(path.stem, set()), text(findings)
+        assert not [f for f in findings if f.severity == "error"], text(findings)
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda p: p.stem)
