@@ -309,7 +309,8 @@ from zooferry.fiji import jars
 fiji = pathlib.Path(sys.argv[1])
 jars.fetch = lambda jar, say: fiji / "jars" / "ij-1.54p.jar"
 zooferry.cli.build_parser()
-for folder in fiji.parents[:3]: folder.chmod(0o755)
+for folder in fiji.parents:
+    if not folder.stat().st_mode & 0o005: folder.chmod(0o755)
 for parent, folders, files in os.walk(fiji): os.chmod(parent, 0o555)
 os.setresuid(65534, 65534, 65534)
 sys.exit(zooferry.cli.main(["fiji", "install", str(fiji)]))
