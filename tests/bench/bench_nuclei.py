@@ -21,7 +21,7 @@ from zooferry.segmentation_evaluation import Scene, evaluate_segmentation, metri
 from zooferry.settings import read_settings
 
 BARS = {"AP@0.5": 0.75, "CPU seconds": 700.0}
-STEPS = {"stardist": 5200, "flows": 3000, "unet": 4000}
+STEPS = {"stardist": 5200, "flows": 1900, "unet": 4000}
 SETTINGS = {
     "stardist": {"learning_rate": 1e-3, "widest": 48},
     "flows": {"learning_rate": 2e-3, "widest": 40, "style": False},
