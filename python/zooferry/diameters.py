@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zooferry.errors import ZooferryError
-from zooferry.interpolation import middles, neighbours
+from zooferry.interpolation import linear, middles
 
 LARGEST = 8.0  # times that an image is enlarged or shrunk, as for pixel sizes in ImageJ
 IGNORED = 0.01  # factors this near to 1 are left alone
@@ -72,11 +72,7 @@ def resized(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         return image
     found = np.asarray(image, np.float64)
     for axis, wanted in ((-2, shape[0]), (-1, shape[1])):
-        length = found.shape[axis]
-        low, high, part = neighbours(middles(length, wanted), length)
-        part = part[:, None] if axis == -2 else part
-        first, second = np.take(found, low, axis=axis), np.take(found, high, axis=axis)
-        found = first + (second - first) * part
+        found = linear(found, middles(found.shape[axis], wanted), axis)
     return found.astype(np.float32)
 
 

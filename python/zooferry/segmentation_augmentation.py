@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zooferry.interpolation import middles, neighbours
+from zooferry.interpolation import linear, middles
 
 ENLARGED = 0.5  # part of the batches: the others keep the sharpness of the images
 
@@ -83,15 +83,5 @@ def enlarge_some(
             taken = array[..., np.rint(rows).astype(int)[:, None], np.rint(columns).astype(int)]
             results.append(np.ascontiguousarray(taken))
         else:
-            results.append(_linear(_linear(array, rows, -2), columns, -1))
+            results.append(linear(linear(array, rows, -2), columns, -1))
     return tuple(results)
-
-
-def _linear(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    """Linear interpolation at `places` along one of the last two axes."""
-    low, high, weights = neighbours(places, array.shape[axis])
-    part = weights.astype(array.dtype)
-    part = part[:, None] if axis == -2 else part
-    first, second = (np.take(array, index, axis=axis) for index in (low, high))
-    mixed: np.ndarray = first + (second - first) * part
-    return mixed
