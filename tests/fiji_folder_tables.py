@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import tempfile
+import threading
 import zlib
 
 from zooferry_fiji import files, integrity, journal
@@ -72,7 +73,7 @@ def run_all():
         _same(files.of_output(*arguments), expected, arguments)
     for arguments, expected in REMAINING:
         _same(files.remaining(*arguments), expected, arguments)
-    for check in (_find, _round_trip, _torn, _twice, _settings, _whole_files, _broken_files):
+    for check in (_find, _round_trip, _torn, _twice, _settings, _replaced, _whole_files, _broken_files):
         folder = tempfile.mkdtemp()
         try:
             check(folder)
@@ -148,6 +149,28 @@ def _settings(folder):
     _refuses(lambda: journal.check_settings(folder, {"tile": "32", "model": "m \xfc"}), words)
     os.remove(os.path.join(folder, journal.TABLE))
     journal.check_settings(folder, {"tile": "32", "model": "m \xfc"})
+
+
+def _replaced(folder):
+    """Whoever looks at a file while it is replaced finds the old one or the new one, never none."""
+    path = os.path.join(folder, "x.csv")
+    journal.write_whole(path, "-1")
+    missing, done = [], []
+
+    def look():
+        while not done:
+            if not os.path.exists(path):
+                missing.append(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for number in range(300):
+            journal.write_whole(path, "%d" % number)
+    finally:
+        done.append(True)
+        looking.join()
+    _same((len(missing), _read(path), os.listdir(folder)), (0, b"299", ["x.csv"]), "replaced")
 
 
 def tiff(planes, order="<", deflate=False, pages=1, images=1):

@@ -35,11 +35,12 @@ def test_background_windows_are_drawn_again():
     assert np.mean([p.max() for p in drawn]) > 0.97  # without rejection it is about 0.6
 
 
-def test_larger_images_are_drawn_more_often():
+@pytest.mark.parametrize(("evenly", "part"), [(False, 0.9), (True, 0.5)])
+def test_larger_images_are_drawn_more_often_or_as_often(evenly, part):
     small, large = np.zeros((1, 10, 10), np.float32), np.ones((1, 30, 30), np.float32)
-    sampler = PatchSampler([TrainingSample("a", small), TrainingSample("b", large)], (4, 4))
-    (drawn,) = sampler.draw(500, np.random.default_rng(0))
-    assert drawn.mean() == pytest.approx(0.9, abs=0.05)
+    sampler = PatchSampler([TrainingSample("a", small), TrainingSample("b", large)], (4, 4), evenly=evenly)
+    (drawn,) = sampler.draw(2000, np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(part, abs=0.05)
 
 
 def test_image_smaller_than_a_patch_is_refused():

@@ -57,7 +57,7 @@ def split_rows(sample: TrainingSample, fraction: float, least: int) -> tuple[Tra
 
 
 class PatchSampler:
-    """Draw random windows from images, each image with a probability proportional to its size.
+    """Draw random windows from images.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ class PatchSampler:
     foreground : float
         A window is drawn again (up to 5 times) while its brightest pixel of the target (or image) is below this
         value in normalised units; -inf takes every window. It is the background rejection of Weigert 2018.
+    evenly : bool
+        Each image has the same probability; otherwise one in proportion to its size.
 
     Raises
     ------
@@ -74,7 +76,14 @@ class PatchSampler:
         An image is smaller than a patch.
     """
 
-    def __init__(self, samples: Sequence[TrainingSample], patch: tuple[int, ...], foreground: float = -np.inf) -> None:
+    def __init__(
+        self,
+        samples: Sequence[TrainingSample],
+        patch: tuple[int, ...],
+        foreground: float = -np.inf,
+        *,
+        evenly: bool = False,
+    ) -> None:
         self.samples, self.patch, self.foreground = list(samples), patch, foreground
         for sample in self.samples:
             sizes = sample.image.shape[1:]
@@ -83,7 +92,7 @@ class PatchSampler:
                     f"{sample.name}: image of {_times(sizes)} pixels is smaller than a patch of {_times(patch)}; "
                     "use larger images or a smaller patch (--set patch=...)"
                 )
-        volume = np.array([s.image[0].size for s in self.samples], float)
+        volume = np.array([1 if evenly else s.image[0].size for s in self.samples], float)
         self.chance = volume / volume.sum()
 
     def favour(self, chosen: Sequence[bool], part: float) -> None:

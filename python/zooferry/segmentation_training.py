@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -55,9 +56,9 @@ class _Judged:
 def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Settings, say: Say) -> None:
     """Find the weights and the parameters of decoding with the best mean average precision on the validation images.
 
-    The weights are those with the least validation loss or those of the last step: the loss of patches and the
-    precision of images do not always agree. They become best.pt, and the parameters the entry ``instances`` of
-    run.json: what a package declares, and the score.
+    The weights are those with the least validation loss, those of the last step, or the average of the last ones: the
+    loss of patches and the precision of images do not always agree. They become best.pt, and the parameters the entry
+    ``instances`` of run.json: what a package declares, and the score.
     """
     content = run_folder.read_run(run)
     decoding: Decoding = method.decoding(settings, raw.dims)
@@ -66,13 +67,12 @@ def choose_thresholds(run: Path, method: Any, raw: RawData, *, settings: Setting
     most = max(MOST_IMAGES, MOST_PIXELS // raw.samples[0].image[0].size)
     samples = [raw.samples[number] for number in numbers[:: -(-len(numbers) // most)]]
     best, score = _best(decoding, _judge(open_run(run), decoding, samples))
-    last = _last_weights(run)
-    if last is not None:
-        others, higher = _best(decoding, _judge(open_run(run, weights=last.name), decoding, samples))
+    for rival in _rivals(run):
+        others, higher = _best(decoding, _judge(open_run(run, weights=rival.name), decoding, samples))
         if higher > score:
             best, score = others, higher
-            last.replace(run / "best.pt")
-        last.unlink(missing_ok=True)
+            rival.replace(run / "best.pt")
+        rival.unlink(missing_ok=True)
     said = {"method": decoding.method, "outputs": list(decoding.outputs), **decoding.parameters, **best}
     said |= {"volume": True} if raw.dims == 3 else {}
     said |= method.declared(settings) if hasattr(method, "declared") else {}
@@ -93,15 +93,16 @@ def _judge(model: Model, decoding: Decoding, samples: Sequence[RawSample]) -> li
     return judged
 
 
-def _last_weights(run: Path) -> Path | None:
-    """The weights of the last step as a file of their own, None where they are those of best.pt."""
+def _rivals(run: Path) -> Iterator[Path]:
+    """Weights beside those of best.pt, each as a file of its own: of the last step, and the average."""
     state = torch.load(run / "last.pt", weights_only=True, map_location="cpu")
     progress = json.loads(state["progress"])
-    if progress["best_step"] == progress["step"]:
-        return None
-    path = run / "final.pt"
-    write_atomically(path, lambda temporary: torch.save(state["network"], temporary))
-    return path
+    rivals = {} if progress["best_step"] == progress["step"] else {"final.pt": state["network"]}
+    if state.get("average"):
+        rivals["average.pt"] = state["average"]
+    for name, weights in rivals.items():
+        write_atomically(run / name, functools.partial(torch.save, weights))
+        yield run / name
 
 
 def _best(decoding: Decoding, judged: Sequence[_Judged]) -> tuple[dict[str, float], float]:

@@ -20,6 +20,7 @@ from lightning_fabric import Fabric
 
 from zooferry import run_folder
 from zooferry.augmentation import augmented
+from zooferry.averaging import WeightAverage
 from zooferry.errors import ZooferryError
 from zooferry.files import write_atomically
 from zooferry.methods import Method
@@ -92,8 +93,9 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
     )
     vary = getattr(method, "augment", augmented)  # the method's own, or what suits restoration
-    progress = _restore(folder, network, optimizer, rng)
+    progress, kept = _restore(folder, network, optimizer, rng)
     model, optimizer = fabric.setup(network, optimizer)
+    average = WeightAverage(network, float(getattr(settings, "averaging", 0.0)), kept)
     before = progress.elapsed
     started = told = time.monotonic()
     with _interruptible() as interrupted:
@@ -105,6 +107,7 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
             progress.running_loss += float(loss.detach())
             progress.running_count += 1
             progress.step += 1
+            average.update(network, progress.step)
             progress.elapsed = before + time.monotonic() - started
             ended = _end(progress, settings, seconds)
             if ended or progress.step % settings.validate_every == 0:
@@ -112,14 +115,14 @@ def train(  # the loop is one function on purpose: it is read from top to bottom
                 progress.finished = ended or _patience_over(progress, settings)
                 if better:
                     _save_weights(folder / "best.pt", network)
-                _save_state(folder, network, optimizer, progress, rng)
+                _save_state(folder, network, optimizer, progress, rng, average)
                 run_folder.write_history(folder, progress.history)
                 if progress.finished or time.monotonic() - told >= SECONDS_BETWEEN_LINES:
                     say(_line(progress, settings, seconds))
                     told = time.monotonic()
                 _require_finite(progress)
     if not progress.finished:
-        _save_state(folder, network, optimizer, progress, rng)
+        _save_state(folder, network, optimizer, progress, rng, average)
         if not (folder / "best.pt").exists():
             _save_weights(folder / "best.pt", network)
     run_folder.write_loss_plot(folder, progress.history)
@@ -219,10 +222,16 @@ def _save_weights(path: Path, network: torch.nn.Module) -> None:
 
 
 def _save_state(
-    folder: Path, network: torch.nn.Module, optimizer: Any, progress: Progress, rng: np.random.Generator
+    folder: Path,
+    network: torch.nn.Module,
+    optimizer: Any,
+    progress: Progress,
+    rng: np.random.Generator,
+    average: WeightAverage,
 ) -> None:
     state = {
         "network": network.state_dict(),
+        "average": average.weights,
         "optimizer": optimizer.state_dict(),
         "progress": json.dumps(dataclasses.asdict(progress)),
         "rng": json.dumps(rng.bit_generator.state),
@@ -233,16 +242,17 @@ def _save_state(
 
 def _restore(
     folder: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, rng: np.random.Generator
-) -> Progress:
+) -> tuple[Progress, dict[str, torch.Tensor] | None]:
+    """Where the run stands, and its averaged weights; those of an older run begin anew."""
     path = folder / "last.pt"
     if not path.exists():
-        return Progress()
+        return Progress(), None
     state = torch.load(path, weights_only=True, map_location="cpu")
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     rng.bit_generator.state = json.loads(state["rng"])
     torch.set_rng_state(state["torch_rng"])
-    return Progress(**json.loads(state["progress"]))
+    return Progress(**json.loads(state["progress"])), state.get("average")
 
 
 @contextmanager

@@ -276,14 +276,15 @@ def prepare(raw: RawData, settings: Settings, scalings: Any, foreground: float) 
         again = normalised(replace(clean, image=image, target=target))
         return split_rows(again, fraction, sides[-2])[0] if rows else again
 
-    validation_sampler = PatchSampler(held, sides, foreground) if held else None
+    evenly = bool(getattr(settings, "evenly", False))
+    validation_sampler = PatchSampler(held, sides, foreground, evenly=evenly) if held else None
     sources = [raw.samples[i].source for i in training]
     sizes = [0 if source is None else source[0].size for source in sources]
     if any(sizes):
         part = float(getattr(settings, "degraded", 1.0))
         fresh = FreshSampler(train_samples, sides, foreground, remake=remake, sizes=sizes, part=part)
         return Data(fresh, validation_sampler)
-    sampler = PatchSampler(train_samples, sides, foreground)
+    sampler = PatchSampler(train_samples, sides, foreground, evenly=evenly)
     if part := float(getattr(settings, "annotated", 0.0)):  # of DenoiSeg, whose targets are below 0 where unknown
         sampler.favour([s.target is not None and bool(s.target.max() >= 0) for s in train_samples], part)
     return Data(sampler, validation_sampler)

@@ -182,13 +182,17 @@ def write_whole(path, text):
 
 
 def replace(part, path):
-    """Rename, over an older file as well."""
+    """Rename, over an older file as well: at every moment the path names the old file or the new one.
+
+    Java's REPLACE_EXISTING alone deletes the old file first; a table looked at just then was not there, and a kill
+    would have lost it.
+    """
     try:
         from java.nio.file import Files, Paths, StandardCopyOption  # Jython's os.rename fails so on Windows
     except ImportError:
         os.replace(part, path)
     else:
-        Files.move(Paths.get(part), Paths.get(path), [StandardCopyOption.REPLACE_EXISTING])
+        Files.move(Paths.get(part), Paths.get(path), [StandardCopyOption.ATOMIC_MOVE])
 
 
 def _to_disk(stream):

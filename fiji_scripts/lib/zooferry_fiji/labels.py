@@ -15,6 +15,7 @@ from java.util.zip import ZipEntry, ZipOutputStream
 
 from . import files, kernels
 from .errors import ZooferryError
+from .journal import replace
 
 LARGEST_16_BIT = 65535
 GOLDEN = 0.6180339887  # of the colour circle from one label to the next: neighbours in number differ most
@@ -197,9 +198,7 @@ def _write(path, action):
     part = path + ".part" + os.path.splitext(path)[1]
     try:
         action(part)
-        if os.path.exists(path):
-            os.remove(path)
-        os.rename(part, path)
+        replace(part, path)
     except (IOException, OSError) as problem:
         words = " ".join(("%s" % problem).split())
         raise ZooferryError("cannot write %s (%s): choose another folder" % (path, words))

@@ -32,6 +32,11 @@ class SegmentationSettings(Settings):
         With `augment`: half of the batches are enlarged by a factor from 1 to this in y and x.
     widest : int
         Most feature channels of a level, for small packages; 0 is no limit.
+    averaging : float
+        The weights are averaged over about this last part of the steps (`zooferry.averaging`), and the average is used
+        where it segments the validation images better than the best and the last weights; 0 averages nothing.
+    evenly : bool
+        Patches come from all images alike; otherwise from each in proportion to its size.
     """
 
     patch: int = 128
@@ -46,6 +51,8 @@ class SegmentationSettings(Settings):
     noise: float = 0.05
     zoom: float = 1.25
     widest: int = 0
+    averaging: float = 0.1
+    evenly: bool = False
 
     def __post_init__(self) -> None:
         """See :class:`Settings`."""
@@ -54,6 +61,7 @@ class SegmentationSettings(Settings):
         self._require("high", self.high <= 100, "more than low, up to 100")
         self._require("noise", 0 <= self.noise <= 10, "0 to 10")
         self._require("zoom", 1 <= self.zoom <= 4, "1 to 4")
+        self._require("averaging", 0 <= self.averaging <= 1, "0 to 1")
         self._require("widest", 0 <= self.widest <= 4096, "0 to 4096")
 
 
