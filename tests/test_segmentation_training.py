@@ -193,6 +193,8 @@ NETWORKS = [
     (DenoiSegUNet, {"depth": 2}),
     (BorderUNet, {"depth": 2}), (BorderUNet, {"depth": 1, "dims": 3}), (StarUNet, {"depth": 1, "grid": 2, "rays": 5}),
     (StarUNet, {"depth": 2, "grid": 1, "rays": 5}), (StarUNet, {"depth": 1, "grid": 4, "rays": 5}),
+    (StarUNet, {"depth": 1, "grid": 2, "rays": 6, "mirrored": True}),
+    (StarUNet, {"depth": 2, "rays": 6, "mirrored": True}),
     (FlowUNet, {"depth": 2, "style": False}), (FlowUNet, {"depth": 1, "style": False, "widest": 6}),
 ]  # fmt: skip
 
@@ -205,16 +207,42 @@ def test_a_halo_covers_what_a_pixel_sees(kind: type[torch.nn.Module], arguments:
     found = reach({"architecture": f"segmentation.{kind.__name__}", "arguments": arguments}, arguments["dims"])
     side = 2 * found.halo[0] + 4 * found.step[0]
     image = torch.randn(1, 1, *[side] * arguments["dims"], dtype=torch.float64)
-    other = image.clone()
+    other, right = image.clone(), image.clone()
     other[..., : found.step[0]] += 1.0  # along x
+    right[..., -found.step[0] :] += 1.0
     factor = round(1 / found.factors[0])
     with torch.no_grad():
-        pairs = [one if isinstance(one, tuple) else (one,) for one in (network(image), network(other))]
+        several = [one if isinstance(one, tuple) else (one,) for one in map(network, (image, other, right))]
     far = (found.step[0] + found.halo[0]) // factor
-    for first, second in zip(*pairs, strict=True):
+    for first, second, third in zip(*several, strict=True):
         assert first.shape[-1] == side // factor
         assert not torch.equal(first, second)
+        assert not torch.equal(first, third)
         assert torch.equal(first[..., far:], second[..., far:])
+        assert torch.equal(first[..., :-far], third[..., :-far])
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_a_mirror_image_has_the_mirrored_values(grid: int, axis: int) -> None:
+    torch.manual_seed(0)
+    network = StarUNet(rays=8, width=4, depth=1, grid=grid, mirrored=True).eval()
+    image = torch.zeros(1, 1, 96, 96)
+    image[..., 32:64, 32:64] = torch.randn(1, 1, 32, 32)
+    shift = int(grid > 1)  # so that pixels of the grid come to lie on it
+    turned = torch.flip(image, (axis,)).roll(shift, axis)
+    with torch.no_grad():
+        (prob, rays), (other_prob, other_rays) = network(image), network(turned)
+    partners = [(4 - ray) % 8 for ray in range(8)] if axis == 3 else [-ray % 8 for ray in range(8)]
+    inner = (..., slice(16 // grid, 80 // grid), slice(16 // grid, 80 // grid))
+    for there, back in ((prob, other_prob), (rays, other_rays[:, partners])):
+        back = torch.flip(back.roll(-shift, axis), (axis,))
+        torch.testing.assert_close(back[inner], there[inner], rtol=1e-5, atol=1e-5)
+    plain = StarUNet(rays=8, width=4, depth=1, grid=grid).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(plain(image)[1][inner], rays[inner])
+        torch.testing.assert_close(plain(image, bare=True), network(image, bare=True))
 
 
 def test_the_style_is_of_length_one_and_of_the_whole_image() -> None:
@@ -233,10 +261,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("segmentation")
     write_labelled(folder / "data", 4)
     made = {"data": folder / "data"}
-    for name in ("unet", "denoiseg", "stardist", "flows"):
+    for name in ("unet", "denoiseg", "stardist", "flows", "mirrored"):
         images, labels = str(folder / "data" / "images"), str(folder / "data" / "labels")
-        sets = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
-        assert main(["train", name, "--images", images, "--labels", labels, "--out", str(folder / name), *sets]) == 0
+        values = SMALL | ({"mirrored": "true"} if name == "mirrored" else {})
+        sets = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        method = "stardist" if name == "mirrored" else name
+        assert main(["train", method, "--images", images, "--labels", labels, "--out", str(folder / name), *sets]) == 0
         made[name] = folder / name
     return made
 
@@ -258,23 +288,25 @@ def test_a_run_stores_how_it_is_decoded_and_predicts_labels(runs: dict[str, Path
         assert read_image(tmp_path / "nuclei_0_dist.tif").shape == (32, 32, 40)
 
 
-@pytest.mark.parametrize("name", ["unet", "stardist"])
+@pytest.mark.parametrize("name", ["unet", "stardist", "mirrored"])
 def test_tiles_give_what_the_whole_image_gives(runs: dict[str, Path], name: str) -> None:
     model = open_run(runs[name])
     image = np.random.default_rng(0).normal(size=(1, 133, 181)).astype(np.float32)
     whole, tiled = (predict_outputs(model, image, tile=tile) for tile in (None, 96))
     for key, expected in whole.items():
-        assert expected.shape[1:] == ((67, 91) if name == "stardist" else (133, 181))
+        assert expected.shape[1:] == ((133, 181) if name == "unet" else (67, 91))
         np.testing.assert_allclose(tiled[key], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["unet", "stardist", "flows"])
+@pytest.mark.parametrize("name", ["unet", "stardist", "flows", "mirrored"])
 def test_a_package_declares_its_decoding_and_gives_the_labels_of_the_run(
     runs: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     archive = package_run(runs[name], tmp_path / f"{name}.zip", card=None, say=print)
     with open_package(archive) as package:
-        repeated = {"repeated": True} if name == "stardist" else {}  # deepImageJ knows no outputs on a grid
+        repeated = (
+            {"repeated": True} if name in ("stardist", "mirrored") else {}
+        )  # deepImageJ knows no outputs on a grid
         assert package.content["config"]["zooferry"]["instances"] == read_run(runs[name])["instances"] | repeated
         assert all("scale" not in axis["size"] for axis in package.content["outputs"][0]["axes"][2:])
         assert package.content["config"]["bioimageio"]["task"] == "instance segmentation"
@@ -315,6 +347,7 @@ def test_objects_go_through_the_slices_of_a_volume() -> None:
         read_declaration(content, ["a"])
 
 
+MIRRORED = ["stardist", "--images", "{data}/images", "--labels", "{data}/labels", "--set", "mirrored=true"]
 REFUSED = [
     (["unet", "--images", "{data}/images"], "unet learns from label images; give their folder with --labels DIR"),
     (["unet", "--images", "{data}/images", "--targets", "{data}/labels"], "give them with --labels, and --targets was"),
@@ -323,6 +356,11 @@ REFUSED = [
     (["unet", "--images", "{data}/images", "--labels", "{data}/empty"], "no label image holds an object"),
     (["stardist", "--images", "{data}/images", "--labels", "{data}/labels", "--set", "grid=3"], "1, 2, 4 or 8"),
     (["stardist", "--images", "{data}/images", "--labels", "{data}/labels", "--set", "patch=40"], "a multiple of 16"),
+    (
+        [*MIRRORED, "--set", "rays=31"],
+        "mirror images need planes and an even number of rays, here are 2D images and 31",
+    ),
+    ([*MIRRORED, "--schedule", "sequential"], "mirror images are for networks without a denoiser"),
 ]
 
 
@@ -349,13 +387,14 @@ def test_the_same_run_twice_is_the_same(runs: dict[str, Path], tmp_path: Path) -
     assert json.loads((tmp_path / "r" / "run.json").read_text())["instances"] == read_run(runs["unet"])["instances"]
 
 
-@pytest.mark.parametrize("name", ["stardist", "flows"])
+@pytest.mark.parametrize("name", ["stardist", "flows", "mirrored"])
 def test_the_formats_own_step_gives_the_same_labels(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs[name], run)
     content = read_run(run)  # so few steps teach nothing: anything shall be an object
-    lenient = {"stardist": {"prob_thresh": 0.01}, "flows": {"prob_thresh": -9.0, "flow_thresh": 0.0, "min_size": 0}}
-    write_json(run / "run.json", {**content, "instances": {**content["instances"], **lenient[name]}})
+    flow = {"prob_thresh": -9.0, "flow_thresh": 0.0, "min_size": 0}
+    lenient = flow if name == "flows" else {"prob_thresh": 0.01}
+    write_json(run / "run.json", {**content, "instances": {**content["instances"], **lenient}})
     archive = package_run(run, tmp_path / f"{name}.zip", card=None, say=print, labels_step=True)
     with open_package(archive) as package:
         (output,) = package.outputs

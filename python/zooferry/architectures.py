@@ -100,6 +100,8 @@ def reach(network: Mapping[str, Any], dims: int) -> Reach:
     if "grid" in arguments:
         grid = arguments["grid"]
         found = _on_grid([grid] * dims if isinstance(grid, int) else list(grid), kernel, (step, halo))
+        if arguments.get("mirrored"):  # mirror images lie a pixel beside it on the grid
+            found = replace(found, halo=tuple(h + s for h, s in zip(found.halo, found.step, strict=True)))
         return replace(found, factors=(1,) * dims) if arguments.get("repeated") else found
     if "projection_depth" in arguments:
         halo += unet_halo(int(arguments["projection_depth"]), kernel)

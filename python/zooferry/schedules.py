@@ -81,7 +81,7 @@ def train_schedule(task: Task, plan: Plan, *, seconds: float | None, resume: boo
     ZooferryError
         The schedule is not for this method, or what training refuses.
     """
-    in_front, start = _chosen(task.name, plan)
+    in_front, start = _chosen(task, plan)
     task = dataclasses.replace(task, partly=True)
     denoiser = None
     if in_front or start:
@@ -98,14 +98,18 @@ def train_schedule(task: Task, plan: Plan, *, seconds: float | None, resume: boo
     return carry_out(task, seconds=seconds, resume=going, say=say)
 
 
-def _chosen(method: str, plan: Plan) -> tuple[bool, bool]:
+def _chosen(task: Task, plan: Plan) -> tuple[bool, bool]:
+    method = task.name
     if plan.schedule not in SCHEDULES:
         raise ZooferryError(f"--schedule {plan.schedule}: allowed are {', '.join(SCHEDULES)}")
     if method not in ALLOWED:
         raise ZooferryError(f"{method} has no schedules; methods that have are {', '.join(ALLOWED)}")
     if plan.schedule not in ALLOWED[method]:
         raise ZooferryError(f"{method} denoises by itself; its schedules are {' and '.join(ALLOWED[method])}")
-    return SCHEDULES[plan.schedule]
+    in_front, start = SCHEDULES[plan.schedule]
+    if in_front and getattr(build_settings(methods.load(method).SETTINGS, task.values), "mirrored", False):
+        raise ZooferryError("mirror images are for networks without a denoiser; leave --set mirrored=true away")
+    return in_front, start
 
 
 def _usable(denoiser: Parent) -> Parent:

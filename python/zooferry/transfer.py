@@ -36,6 +36,8 @@ from zooferry.trust import STATE_DICT
 SLOWER = 0.25  # part of the method's learning rate where nothing else is said
 INSIDE = ("low", "high", "eps", "each")  # arguments of a network that normalises by itself
 CLASSES = {name.partition(".")[2]: name for name in ARCHITECTURES}
+LATER = ("mirrored",)  # arguments that change how a network predicts, and none of its weights
+FREE = ("residual", *LATER)
 WORDS = {"in_channels": "channels of the images", "out_channels": "channels of the targets", "dims": "spatial axes"}
 LEVEL = re.compile(r"(?:^|\.)(?:down|groups)\.(\d+)\.")  # the encoder levels of U-Nets, the groups of RCAN
 BEFORE = re.compile(r"^first\.")  # what lies before RCAN's groups
@@ -108,7 +110,7 @@ class Parent:
         fields = kind.__dataclass_fields__
         other = self.restores and issubclass(kind, SegmentationSettings)
         own = {} if self.network is not None else fitting(self.arguments, given) if other else self.arguments
-        decided = {key: value for key, value in own.items() if key in fields and key != "residual"}
+        decided = {key: value for key, value in own.items() if key in fields and key not in FREE}
         if "probabilistic" in fields:
             decided["probabilistic"] = "Laplace" in self.architecture
         for key, value in decided.items():
@@ -119,7 +121,8 @@ class Parent:
                 )
         scaled = dict(zip(("low", "high"), self.percentiles, strict=False)) if {"low", "high"} <= set(fields) else {}
         rate = {} if other else {"learning_rate": SLOWER * kind().learning_rate}
-        return {**rate, **scaled, **values, **decided}
+        later = {key: own[key] for key in LATER if key in own and key in fields}
+        return {**rate, **scaled, **later, **values, **decided}
 
 
 def open_parent(path: Path, *, trust_code: bool = False) -> Parent:
@@ -243,14 +246,16 @@ def take_over(
             f"{parent.name} is a {_kind(parent.architecture)}, this method trains a {_kind(name_of(network))} with "
             "these settings; choose the method that it was trained with, or train without --from"
         )
-    own = {key: value for key, value in parent.arguments.items() if key != "residual"}
+    own = {key: value for key, value in parent.arguments.items() if key not in FREE}
     for key, value in arguments.items():
         if key in own and own[key] != value:
             raise ZooferryError(
                 f"{parent.name} was trained with {WORDS.get(key, key)}: {own[key]}, here it is {value}; "
                 "both must be equal, or train without --from"
             )
-    entry = {"architecture": parent.architecture, "arguments": dict(parent.arguments)}
+    kept = {key: value for key, value in parent.arguments.items() if key not in LATER}
+    later = {key: value for key, value in arguments.items() if key in LATER}
+    entry = {"architecture": parent.architecture, "arguments": {**kept, **later}}
     return rebuilt(entry, parent), entry
 
 

@@ -134,16 +134,23 @@ class StarUNet(SegmentationUNet):
     Parameters
     ----------
     rays : int
-        How many.
+        How many; the first one goes along x, the others follow in equal angles.
     repeated : bool
         Every pixel of the image gets the values of its place on the grid, for hosts that know no grid.
+    mirrored : bool
+        The values are the means of those of the image and of its three mirror images, along y, x and both (2D, an even
+        number of rays); not for `bare`.
     **arguments
         Of :class:`SegmentationUNet`, without `channels`.
     """
 
-    def __init__(self, rays: int = 32, repeated: bool = False, **arguments: Any) -> None:
+    def __init__(self, rays: int = 32, repeated: bool = False, mirrored: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments, channels=1 + rays)
-        self.repeat = nn.Upsample(scale_factor=arguments.get("grid", 1), mode="nearest") if repeated else nn.Identity()
+        grid, depth = arguments.get("grid", 1), arguments.get("depth", 3)
+        self.repeat = nn.Upsample(scale_factor=grid, mode="nearest") if repeated else nn.Identity()
+        self.rays, self.mirrored = rays, mirrored
+        # the grid has the first pixel of every `grid`: a mirror image is shifted by one pixel, so that it has the same
+        self.shift = (1, grid * 2**depth - 1, 2**depth - 1) if grid > 1 else (0, 0, 0)
         with torch.no_grad():
             self.last.bias[1:] = 1.0  # type: ignore[index]
             self.last.weight[1:] /= 4
@@ -153,10 +160,42 @@ class StarUNet(SegmentationUNet):
 
         `bare` gives the logit of the probability, and distances that may be negative, for training, on the grid always.
         """
+        if bare:
+            found = self.heads(image)
+            return found[:, :1], DISTANCE * found[:, 1:]
+        means = self._seen(image)
+        if self.mirrored:
+            for axes in ((2,), (3,), (2, 3)):
+                means = means + self._unmirrored(self._seen(self._mirrored(image, axes)), axes)
+            means = means / 4
+        means = self.repeat(means)
+        return means[:, :1], means[:, 1:]
+
+    def _seen(self, image: torch.Tensor) -> torch.Tensor:
+        """Probability and distances as channels, B 1 + rays (Z) Y X."""
         found = self.heads(image)
-        found = found if bare else self.repeat(found)
-        prob, distances = found[:, :1], DISTANCE * found[:, 1:]
-        return (prob, distances) if bare else (torch.sigmoid(prob), distances.clamp(min=LEAST_DISTANCE))
+        distances = (DISTANCE * found[:, 1:]).clamp(min=LEAST_DISTANCE)
+        return torch.cat((torch.sigmoid(found[:, :1]), distances), dim=1)
+
+    def _mirrored(self, image: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """B C Y X turned round along the axes, with background around where it must be shifted."""
+        before, after, _ = self.shift
+        pads = [side for axis in (3, 2) for side in ((before, after) if axis in axes else (0, 0))]
+        return nn.functional.pad(torch.flip(image, axes), pads)
+
+    def _unmirrored(self, found: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """B 1 + rays Y X of a mirror image as the image has them."""
+        before, _, after = self.shift
+        if before:
+            rows, columns = (slice(1, -after) if axis in axes else slice(None) for axis in (2, 3))
+            found = found[:, :, rows, columns]
+        found = torch.flip(found, axes)
+        prob, rays = found[:, :1], found[:, 1:]
+        for axis in axes:  # an angle becomes its negative along y, and half a turn less it along x
+            turned = torch.flip(rays, (1,))
+            first = self.rays // 2 - 1 if axis == 3 else self.rays - 1
+            rays = torch.cat((turned[:, first:], turned[:, :first]), dim=1)
+        return torch.cat((prob, rays), dim=1)
 
 
 class FlowUNet(nn.Module):
