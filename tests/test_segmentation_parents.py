@@ -11,6 +11,8 @@ import torch
 
 from zooferry import transfer
 from zooferry.architectures import ARCHITECTURES, name_of
+from zooferry.methods import stardist
+from zooferry.settings import build_settings
 
 STAR = {"in_channels": 1, "dims": 2, "width": 4, "depth": 2, "rays": 8, "grid": 2}
 FLOW = {"in_channels": 1, "dims": 2, "width": 4, "depth": 2}
@@ -36,3 +38,28 @@ def test_a_package_with_a_label_step(
     assert (name_of(taken), entry["architecture"]) == (f"segmentation.{name}", f"segmentation.{name}")
     for key, value in packed.state_dict().items():
         assert torch.equal(value, taken.state_dict()[key]), key
+
+
+# arguments of the parent and settings of the run -> whether the run predicts with mirror images
+MIRRORED = [
+    ({}, {}, False),
+    ({}, {"mirrored": True}, True),
+    ({"mirrored": True}, {}, True),
+    ({"mirrored": True}, {"mirrored": False}, False),
+]
+
+
+@pytest.mark.parametrize(("more", "values", "mirrored"), MIRRORED)
+def test_a_run_says_itself_whether_it_looks_at_mirror_images(
+    more: dict[str, Any], values: dict[str, Any], mirrored: bool
+) -> None:
+    arguments = {**STAR, "kernel": 3, "widest": 0, **more}
+    name = "segmentation.StarUNet"
+    weights = ARCHITECTURES[name](**arguments).state_dict()
+    parent = transfer.Parent("m", "", "0" * 64, name, arguments, dict(weights), (1.0, 99.8), ())
+    own = {key: value for key, value in STAR.items() if key not in ("in_channels", "dims")}
+    settings = build_settings(stardist.StarDistSettings, parent.settings(stardist.StarDistSettings, {**own, **values}))
+    wanted = stardist.network_arguments(settings, 2, 1, 1)
+    fresh = stardist.build_network(settings, 2, 1, 1)
+    taken, entry = transfer.take_over(parent, fresh, wanted, ((1, 32, 32), (1, 32, 32)))
+    assert settings.mirrored == entry["arguments"].get("mirrored", False) == taken.mirrored == mirrored
