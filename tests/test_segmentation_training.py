@@ -310,6 +310,8 @@ def test_a_package_declares_its_decoding_and_gives_the_labels_of_the_run(
         assert package.content["config"]["zooferry"]["instances"] == read_run(runs[name])["instances"] | repeated
         assert all("scale" not in axis["size"] for axis in package.content["outputs"][0]["axes"][2:])
         assert package.content["config"]["bioimageio"]["task"] == "instance segmentation"
+        described = package.content["config"]["bioimageio"]["architecture_description"]
+        assert ("mirror images" in described) == (name == "mirrored")
         assert "mean average precision" in (package.folder / "README.md").read_text(encoding="utf-8")
     (row,) = check_package(archive, hosts=["onnx"]).hosts
     assert row.status == "passed"

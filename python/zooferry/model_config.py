@@ -94,6 +94,7 @@ def _architecture(network: Mapping[str, Any], dims: int) -> dict[str, str]:
     if plain in SEGMENTING:
         kind, words = SEGMENTING[plain]
         said = words.format(**a, styled=" and style" if a.get("style") else "")
+        said += ", averaged over the image and its three mirror images" if a.get("mirrored") else ""
         if "denoiser" in a:
             said = "denoising U-Net of depth {depth} and width {width}, then a ".format(**a["denoiser"]) + said
         return {"architecture_type": f"{dims}D {kind}", "architecture_description": f"{said}; see {file}.py"}
