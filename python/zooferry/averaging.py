@@ -10,8 +10,9 @@ import torch
 class WeightAverage:
     """A running mean of a network's weights over about the last `part` of all steps so far.
 
-    The factor of a new value is ``1 / (1 + part * step)``, so the mean reaches back in proportion to the length of the
-    run (Karras 2024, section 3, in its simplest form); other than with a fixed factor, no length has to be known.
+    The factor of a new value is ``1 / (1 + part * (step - 1))``, so the mean reaches back in proportion to the length
+    of the run (Karras 2024, section 3, in its simplest form); other than with a fixed factor, no length has to be
+    known.
 
     Parameters
     ----------
